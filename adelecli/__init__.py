@@ -1,0 +1,128 @@
+"""adele cleans noisy segmentation labels and trains networks that do not memorise the noise (ADELE, CVPR 2022).
+
+Every command is one function of the same name: it takes a callback for progress, returns a record, raises an ``AdeleError`` of one
+line, and never prints or exits.
+
+    import adelecli
+    report = adelecli.correct("masks", out="cleaned.zarr", model="weights/adele.onnx")
+    for case in report.review_queue:
+        ...
+
+Importing this package imports nothing heavy: each name is fetched from its home when it is first used.
+"""
+
+from __future__ import annotations
+
+import sys
+from types import ModuleType
+from typing import TYPE_CHECKING
+
+from adelecli.errors import (
+    AdeleError,
+    CaseError,
+    ConfigError,
+    DeviceError,
+    InputError,
+    ModelError,
+    OutputError,
+)
+from adelecli.progress import Progress
+from adelecli.version import __version__
+
+if TYPE_CHECKING:
+    from adelecli.demo.showcase import demo
+    from adelecli.pipeline.comparison import evaluate
+    from adelecli.pipeline.conversion import Conversion, convert
+    from adelecli.pipeline.correction import correct
+    from adelecli.pipeline.corruption import CorruptionReport, corrupt
+    from adelecli.pipeline.description import Description, info
+    from adelecli.pipeline.prediction import predict
+    from adelecli.pipeline.records import CaseRecord, ClassRecord, Report
+    from adelecli.pipeline.scores import Evaluation
+    from adelecli.pipeline.verification import Verification, verify
+    from adelecli.runtime.models import Model, open_model
+    from adelecli.store.collection import Store, open_store
+    from adelecli.training.exporter import ExportResult, export
+    from adelecli.training.trainer import TrainResult, train
+
+__all__ = [
+    "AdeleError",
+    "CaseError",
+    "CaseRecord",
+    "ClassRecord",
+    "ConfigError",
+    "Conversion",
+    "CorruptionReport",
+    "Description",
+    "DeviceError",
+    "Evaluation",
+    "ExportResult",
+    "InputError",
+    "Model",
+    "ModelError",
+    "OutputError",
+    "Progress",
+    "Report",
+    "Store",
+    "TrainResult",
+    "Verification",
+    "__version__",
+    "convert",
+    "correct",
+    "corrupt",
+    "demo",
+    "evaluate",
+    "export",
+    "info",
+    "open_model",
+    "open_store",
+    "predict",
+    "train",
+    "verify",
+]
+
+_HOMES = {
+    "adelecli.demo.showcase": ("demo",),
+    "adelecli.pipeline.comparison": ("evaluate",),
+    "adelecli.pipeline.conversion": ("Conversion", "convert"),
+    "adelecli.pipeline.correction": ("correct",),
+    "adelecli.pipeline.corruption": ("CorruptionReport", "corrupt"),
+    "adelecli.pipeline.description": ("Description", "info"),
+    "adelecli.pipeline.prediction": ("predict",),
+    "adelecli.pipeline.records": ("CaseRecord", "ClassRecord", "Report"),
+    "adelecli.pipeline.scores": ("Evaluation",),
+    "adelecli.pipeline.verification": ("Verification", "verify"),
+    "adelecli.runtime.models": ("Model", "open_model"),
+    "adelecli.store.collection": ("Store", "open_store"),
+    "adelecli.training.exporter": ("ExportResult", "export"),
+    "adelecli.training.trainer": ("TrainResult", "train"),
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+
+
+class _Package(ModuleType):
+    """This package, in which a command's name stays the command: ``demo`` is also a room, and importing a room binds its name."""
+
+    def __setattr__(self, name: str, value: object) -> None:
+        if not (name in _HOME_OF and isinstance(value, ModuleType)):
+            super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Package
+
+
+def __getattr__(name: str) -> object:
+    """Fetch a public name from its home, once."""
+    home = _HOME_OF.get(name)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    value: object = getattr(import_module(home), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    """The public names, fetched or not."""
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,71 @@
+"""The door of the `adele` program: the list of commands, each of whose modules is imported when it is first asked for.
+
+What must hold: `adele --help` costs at most twice the import of click and rich, so nothing here (nor in any command's
+module) imports a room of the library; `adelecli.<command>` does that when it is called.
+"""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+from typing import NoReturn
+
+import click
+
+from adelecli.cli.failures import guard_exit
+from adelecli.version import __version__
+
+COMMANDS = {
+    "demo": "learning",
+    "train": "learning",
+    "export": "learning",
+    "correct": "cleaning",
+    "predict": "cleaning",
+    "evaluate": "inspection",
+    "verify": "inspection",
+    "info": "inspection",
+    "convert": "exchange",
+    "corrupt": "exchange",
+}
+"""Every command, in the order of a project's life, and the module of this folder that holds it."""
+
+
+class Program(click.Group):
+    """A group that imports a command's module only when the command is named or listed."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - the signature is click's
+        """All commands in the order of a project's life, not of the alphabet."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command of that name; an unknown name is a usage error that suggests the nearest ones."""
+        if cmd_name in COMMANDS:
+            command: click.Command = getattr(import_module(f"adelecli.cli.{COMMANDS[cmd_name]}"), cmd_name)
+            return command
+        if cmd_name.startswith("-"):
+            return None
+        raise click.NoSuchCommand(cmd_name, possibilities=COMMANDS, ctx=ctx)
+
+
+HELP = """Clean noisy segmentation labels, and train networks that do not memorise the noise.
+
+\b
+In a folder that holds images/ and masks/:
+  adele train                                # -> runs/<time>-<name>/
+  adele export                               # -> weights/adele.onnx
+  adele correct ./masks --out cleaned.zarr   # -> the corrected labels
+"""
+
+
+@click.group(cls=Program, help=HELP, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(__version__, prog_name="adele", message="%(prog)s %(version)s")
+def program() -> None:
+    """The group of all commands."""
+
+
+def main(args: list[str] | None = None) -> NoReturn:
+    """Run `adele` with `args` (default: the command line) and exit with the code of interface.md."""
+    words = sys.argv[1:] if args is None else args
+    sys.exit(
+        guard_exit(lambda: program.main(words, prog_name="adele", standalone_mode=False), as_json="--json" in words)
+    )

@@ -1,0 +1,113 @@
+"""What every command has in common, so that each command's own code is one library call.
+
+A command is a function `work(..., progress) -> Outcome`. `command(example=...)` gives it `-h`, `--json`, `-q`, `-v`, an
+example in its help, a display for its progress, and shows its outcome. Only what the user gave is passed on to the
+library (an option left out is not mentioned), so that each default has one home: the library.
+"""
+
+from __future__ import annotations
+
+import inspect
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import click
+from click.core import ParameterSource
+
+from adelecli.cli.display import Display
+from adelecli.errors import OK
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from rich.console import Console
+
+COMMON = (
+    click.option(
+        "--json", "as_json", is_flag=True, help="Print the result as one JSON object on stdout, nothing else."
+    ),
+    click.option("-q", "--quiet", is_flag=True, help="Show errors only (and, with --json, the object)."),
+    click.option("-v", "--verbose", is_flag=True, help="Show every step as a line, also where stderr is no terminal."),
+    click.option("--log-ids", is_flag=True, help="Show case ids in progress lines as they are, not hashed."),
+)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a library call gave: the record for `--json`, and the way to show it to a person."""
+
+    record: object
+    show: Callable[[Console], None]
+
+    @property
+    def code(self) -> int:
+        """The exit code that the record knows; a record without one is all done."""
+        code: int = getattr(self.record, "exit_code", OK)
+        return code
+
+
+class ListingCommand(click.Command):
+    """A command whose repeatable options also take several values in a row: `--protect liver spleen`.
+
+    Positional arguments are filled first; only a word beyond them belongs to the repeatable option right before it. So a
+    folder is never mistaken for a class name, and what stays unclear is a usage error.
+    """
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Repeat the option before each further value, then parse as click does."""
+        return super().parse_args(ctx, list(self._repeat_options(args)))
+
+    def _repeat_options(self, args: list[str]) -> Iterator[str]:
+        options = {flag: option for option in self.params if isinstance(option, click.Option) for flag in option.opts}
+        missing = sum(isinstance(parameter, click.Argument) for parameter in self.params)
+        listing, value_of = None, None  # the repeatable option whose values go on; the option that waits for its value
+        for word in args:
+            if value_of is not None:
+                listing, value_of = (value_of if options[value_of].multiple else None), None
+            elif word.startswith("-") and word != "-":
+                option, listing = options.get(word), None
+                value_of = word if option is not None and not option.is_flag else None
+            elif listing is not None and not missing:
+                yield listing
+            else:
+                missing, listing = max(missing - 1, 0), None
+            yield word
+
+
+def command(*, example: str) -> Callable[[Callable[..., Outcome]], click.Command]:
+    """Make a click command of a function that calls the library and returns its `Outcome`; the docstring is the help."""
+
+    def decorate(work: Callable[..., Outcome]) -> click.Command:
+        def run(*, as_json: bool, quiet: bool, verbose: bool, log_ids: bool, **given: Any) -> int:
+            with Display(quiet=quiet, verbose=verbose, log_ids=log_ids) as display:
+                outcome = work(progress=display, **_drop_defaults(given))
+            _present(outcome, as_json=as_json, quiet=quiet)
+            return outcome.code
+
+        for option in reversed(COMMON):
+            run = option(run)
+        # click lists options from the last decorator to the first: what is special about a command stands before COMMON
+        run.__click_params__ += getattr(work, "__click_params__", [])  # type: ignore[attr-defined]  # click's own list
+        make = click.command(
+            work.__name__, ListingCommand, help=inspect.getdoc(work), epilog=f"\b\nExample:\n  {example}"
+        )
+        return make(run)
+
+    return decorate
+
+
+def _drop_defaults(given: dict[str, Any]) -> dict[str, Any]:
+    """Only what the user wrote; arguments that may be left out and were are gone too."""
+    source = click.get_current_context().get_parameter_source
+    return {name: value for name, value in given.items() if source(name) is not ParameterSource.DEFAULT}
+
+
+def _present(outcome: Outcome, *, as_json: bool, quiet: bool) -> None:
+    if as_json:
+        from adelecli.cli.rendering import encode_record
+
+        click.echo(encode_record(outcome.record))
+    elif not quiet:
+        from adelecli.cli.rendering import open_console
+
+        outcome.show(open_console())

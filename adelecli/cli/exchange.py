@@ -1,0 +1,68 @@
+"""The commands that write label files: `convert` out of a store, `corrupt` into noisy copies."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+import adelecli
+from adelecli.cli import options
+from adelecli.cli.commands import Outcome, command
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from adelecli.progress import Callback
+
+
+@command(example="adele convert cleaned.zarr --out ./cleaned --which corrected")
+@options.argument("store")
+@options.out("DIR", "Folder for the files.", required=True)
+@click.option(
+    "--which",
+    type=click.Choice(["corrected", "original", "change", "confidence"]),
+    help="What to write [default: corrected].",
+)
+@click.option(
+    "--format", type=click.Choice(["source", "nifti", "png"]), help="File format [default: source, as the masks were]."
+)
+@options.cases
+@options.overwrite
+def convert(store: Path, *, out: Path, progress: Callback, **given: Any) -> Outcome:
+    """Write the labels of a store as files, in their own geometry."""
+    from adelecli.cli.reports import show_conversion
+
+    conversion = adelecli.convert(store, out=out, progress=progress, **given)
+    return Outcome(conversion, lambda console: show_conversion(console, conversion))
+
+
+@command(example="adele corrupt ./true-masks --out ./masks --noise adele-de --seed 0")
+@options.argument("masks", required=False)
+@options.out("DIR", "Folder for the corrupted masks.", required=True)
+@click.option("--noise", metavar="FAMILY", help="Family of annotation noise [default: adele-de].")
+@options.seed
+@click.option(
+    "--k", metavar="A-B", help="Strengths to draw from, in pixels, as 1-5 or 2,3,4 [default: the family's own]."
+)
+@click.option("--share", type=float, metavar="F", help="Share of the slices or objects that are hit.")
+@click.option("--coherent/--no-coherent", default=None, help="One draw for a whole case, or one for each slice.")
+@click.option(
+    "--settings",
+    multiple=True,
+    metavar="KEY=VALUE ...",
+    callback=options.read_settings,
+    help="Other options of the family, with their values as TOML writes them.",
+)
+@options.listing("--classes", "NAME", "Classes to corrupt, in this order [default: all].")
+@click.option("--axis", type=click.Choice(["z", "y", "x"]), help="Axis along which slices are cut [default: z].")
+@options.overwrite
+def corrupt(masks: Path | None = None, *, out: Path, progress: Callback, **given: Any) -> Outcome:
+    """Write noisy copies of masks, and measure the noise.
+
+    MASKS defaults to ./masks (or ./labelsTr).
+    """
+    from adelecli.cli.reports import show_corruption
+
+    corruption = adelecli.corrupt(masks, out=out, progress=progress, **given)
+    return Outcome(corruption, lambda console: show_corruption(console, corruption, out))

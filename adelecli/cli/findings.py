@@ -1,0 +1,91 @@
+"""What `train`, `export`, `demo`, `verify` and `info` tell a person when they are done (see `reports.py` for the others)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from adelecli.cli.rendering import format_number, format_share, show_line, show_table, show_tree, simplify_record
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    import adelecli
+    from adelecli.demo.results import DemoResult
+    from adelecli.pipeline.verification import Verification
+    from adelecli.training.exporter import ExportResult
+    from adelecli.training.trainer import TrainResult
+
+
+def show_training(console: Console, result: TrainResult) -> None:
+    """When memorisation of each class began, the last scores, and where the run lies."""
+    last = result.history[-1]
+    validation = last.get("val") or {}
+    dice = validation.get("teacher", validation.get("student", {})).get("dice", [])
+    rows = (
+        (
+            name,
+            format_number(last["curve"][index]),
+            format_number(dice[index] if index < len(dice) else None),
+            *_onset(onset),
+        )
+        for index, (name, onset) in enumerate(result.onsets.items(), start=1)
+    )
+    headings = ("class", "IoU with the given labels", "validation Dice", "onset")
+    show_table(console, f"After {len(result.history)} epochs", headings, rows)
+    for name, reason in result.reasons.items():
+        if result.onsets.get(name) is None:
+            show_line(console, f"{name}: not corrected, because {reason}")
+    for case, fault in result.left_out:
+        show_line(console, f"left out: {case}: {fault}")
+    show_line(console, f"run in {result.folder}; {result.seconds:.1f} s; next: adele export {result.folder}")
+
+
+def _onset(epoch: int | None) -> tuple[str]:
+    return ("-" if epoch is None else f"epoch {epoch}",)
+
+
+def show_export(console: Console, result: ExportResult) -> None:
+    """The file, its hash, and how closely it agrees with the trained network."""
+    show_line(console, f"{result.path}: {result.size / 2**20:.1f} MB, sha256 {result.sha256}")
+    show_tree(console, {"classes": [entry.name for entry in result.contract.classes], "parity": result.parity})
+
+
+def show_verification(console: Console, verification: Verification) -> None:
+    """Every finding, then the verdict."""
+    rows = ((finding.case or "the store", finding.what, finding.detail) for finding in verification.findings)
+    show_table(console, "Findings", ("case", "what", "detail"), rows)
+    verdict = "whole" if not verification.findings else f"{len(verification.findings)} findings"
+    show_line(console, f"{verification.cases} cases examined: {verdict}")
+
+
+def show_description(console: Console, description: adelecli.Description) -> None:
+    """Everything that the file says about itself, line by line."""
+    show_tree(console, simplify_record(description))
+
+
+def show_demo(console: Console, result: DemoResult) -> None:
+    """The gain, in labels and on unseen patients, and where everything lies."""
+    strength = f"mean IoU with the truth {result.noise['mean_iou']}"
+    labels = (
+        (
+            row.name,
+            *map(format_share, (row.error_before, row.error_after, row.precision, row.recall)),
+            format_number(row.broken_per_fixed, 2),
+            *_onset(row.onset),
+        )
+        for row in result.labels
+    )
+    title = f"Labels of {result.train_cases} patients, spoilt to a {strength}"
+    changes = ("error before", "after", "precision", "recall", "broken per fixed", "onset")
+    show_table(console, title, ("training labels", *changes), labels)
+    organs = tuple(result.methods[0].organ_dice) if result.methods else ()
+    scores = (
+        (row.name, *map(format_number, (row.dice_last, row.dice_best, row.iou_last, *map(row.organ_dice.get, organs))))
+        for row in result.methods
+    )
+    means = ("Dice, last 5", "Dice, best", "IoU, last 5")
+    show_table(console, f"{result.test_cases} unseen patients, true labels", ("training", *means, *organs), scores)
+    show_line(console, f"the exported model on the unseen patients: Dice {format_number(result.exported_dice)}")
+    show_tree(console, {name: f"{result.folder}/{path}" for name, path in result.files.items()})
+    show_line(console, f"pictures: {', '.join(f'{result.folder}/{path}' for path in result.pictures)}")
+    show_line(console, f"{result.seconds.get('total', 0.0):.0f} s")

@@ -1,0 +1,104 @@
+"""Options that several commands share, so that one name means one thing everywhere.
+
+What must hold: no option checks a file or repeats a default of the library; a missing folder is an InputError (7), which
+only the library can tell from a misspelt option (2).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+Decorated = TypeVar("Decorated", bound=Callable[..., Any])
+Decorator = Callable[[Decorated], Decorated]
+
+FILE = click.Path(path_type=Path)
+
+
+def argument(name: str, *, required: bool = True) -> Decorator[Any]:
+    """A positional path, shown in capitals."""
+    return click.argument(name, type=FILE, required=required)
+
+
+def flag(name: str, text: str) -> Decorator[Any]:
+    """A switch that is off unless given."""
+    return click.option(name, is_flag=True, help=text)
+
+
+def listing(name: str, metavar: str, text: str) -> Decorator[Any]:
+    """An option with one or more values: `--protect liver spleen`, or repeated."""
+    return click.option(name, multiple=True, metavar=f"{metavar} ...", help=text)
+
+
+def out(metavar: str, text: str, *, required: bool = False) -> Decorator[Any]:
+    """`-o/--out`, where the result goes."""
+    return click.option("-o", "--out", type=FILE, metavar=metavar, required=required, help=text)
+
+
+images = click.option(
+    "-i", "--images", type=FILE, metavar="DIR", help="Folder of images [default: images or imagesTr beside the masks]."
+)
+model = click.option(
+    "-m",
+    "--model",
+    metavar="FILE",
+    help="Model file, or a name of weights/registry.toml [default: $ADELE_MODEL, else the only weights/*.onnx].",
+)
+device = click.option(
+    "-d",
+    "--device",
+    metavar="DEVICE",
+    help="auto, cpu, cuda or cuda:N; cuda never falls back, auto may [default: auto].",
+)
+seed = click.option("--seed", type=int, metavar="N", help="Seed of every random draw [default: 0].")
+cases = listing("--cases", "PATTERN", "Only the cases whose id matches, such as 'liver_1*'.")
+resume = flag("--resume", "Continue a stopped run; starts one where there is none.")
+overwrite = flag("--overwrite", "Replace what an earlier run left at --out.")
+report = click.option("--report", type=FILE, metavar="FILE.json", help="Write the report of this run there as well.")
+fail_fast = flag("--fail-fast", "Stop at the first case that fails.")
+confidence_maps = flag("--confidence-maps", "Store the network's confidence too, as 8 bits a voxel.")
+
+
+def read_confidence(
+    context: click.Context,  # noqa: ARG001 - the signature is click's
+    parameter: click.Parameter,  # noqa: ARG001 - the signature is click's
+    values: tuple[str, ...],
+) -> float | dict[str, float] | None:
+    """`T` for all classes, or `NAME=T ...` for some; a usage error for a mixture or for what is no number in 0..1."""
+    thresholds: dict[str, float] = {}
+    for value in values:
+        name, _, number = value.rpartition("=")
+        try:
+            thresholds[name] = float(number)
+        except ValueError:
+            raise click.BadParameter(f"'{value}' is neither a number nor NAME=NUMBER") from None
+        if not 0 <= thresholds[name] <= 1:
+            raise click.BadParameter(f"{number} is not in the range 0 to 1")
+    if "" not in thresholds:
+        return thresholds or None
+    if len(values) > 1:
+        raise click.BadParameter("give one number for all classes, or NAME=NUMBER for each; not both")
+    return thresholds[""]
+
+
+def read_settings(
+    context: click.Context,  # noqa: ARG001 - the signature is click's
+    parameter: click.Parameter,  # noqa: ARG001 - the signature is click's
+    values: tuple[str, ...],
+) -> dict[str, object]:
+    """`KEY=VALUE ...` as a mapping; a value that is not TOML is text, so that words need no quotes."""
+    import tomllib  # only few calls pay for it
+
+    settings: dict[str, object] = {}
+    for pair in values:
+        name, sign, value = pair.partition("=")
+        if not sign or not name:
+            raise click.BadParameter(f"'{pair}' is not KEY=VALUE")
+        try:
+            settings[name] = tomllib.loads(f"value = {value}")["value"]
+        except tomllib.TOMLDecodeError:
+            settings[name] = value
+    return settings

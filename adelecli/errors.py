@@ -1,0 +1,77 @@
+"""Every way in which adele says no, and the exit code of each.
+
+    AdeleError                     1    an internal error (our bug) when raised bare
+    +-- ConfigError  (ValueError)  2    usage or configuration
+    +-- CaseError    (ValueError)  3    one case cannot be used; a batch goes on without it
+    +-- DeviceError  (RuntimeError)5    the requested device is not usable
+    +-- ModelError   (ValueError)  6    the model is unreadable, lacks its contract, fails its hash or its parity
+    +-- InputError   (OSError)     7    no usable input at all
+    +-- OutputError  (OSError)     8    the output cannot be written, exists already, or fails verification
+
+Outcomes that are not exceptions (a batch that ran to its end) have codes too: see ``SOME_FAILED`` and ``SOME_QUARANTINED``.
+This module is the only place that knows the numbers. It must import nothing, because every room imports it.
+"""
+
+from __future__ import annotations
+
+OK = 0
+SOME_FAILED = 3
+SOME_QUARANTINED = 4
+INTERRUPTED = 130
+
+
+class AdeleError(Exception):
+    """An error that is told in one line: the file, the fact, the remedy.
+
+    ``path`` names the file or folder (or ``None``), ``fact`` what was found, ``remedy`` what to do about it.
+
+    >>> str(InputError("holds no masks", path="masks", remedy="name the folder that holds them"))
+    'masks: holds no masks; name the folder that holds them'
+    """
+
+    exit_code = 1
+
+    def __init__(self, fact: str, *, path: object = None, remedy: str | None = None) -> None:
+        self.fact, self.path, self.remedy = fact, path, remedy
+        line = fact if path is None else f"{path}: {fact}"
+        super().__init__(line if remedy is None else f"{line}; {remedy}")
+
+    def __str__(self) -> str:
+        # OSError formats its own arguments; an AdeleError is always its one line.
+        return " ".join(str(self.args[0]).split())
+
+
+class ConfigError(AdeleError, ValueError):
+    """Usage or configuration: an unknown option or key, options that contradict each other."""
+
+    exit_code = 2
+
+
+class CaseError(AdeleError, ValueError):
+    """One case cannot be used: its files are damaged, do not belong together or hold forbidden values."""
+
+    exit_code = SOME_FAILED
+
+
+class DeviceError(AdeleError, RuntimeError):
+    """The requested device is not usable; ``cuda`` never falls back."""
+
+    exit_code = 5
+
+
+class ModelError(AdeleError, ValueError):
+    """The model is unreadable, lacks its contract, fails its hash or its parity."""
+
+    exit_code = 6
+
+
+class InputError(AdeleError, OSError):
+    """No usable input at all: nothing found, nothing pairs, every case failed."""
+
+    exit_code = 7
+
+
+class OutputError(AdeleError, OSError):
+    """The output cannot be written, exists already, or fails verification."""
+
+    exit_code = 8

@@ -1,0 +1,161 @@
+"""``convert``: label images out of a store as files, in the source's own geometry, for programs that do not read OME-Zarr."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, TypedDict, Unpack
+
+import msgspec
+import numpy as np
+
+from adelecli.errors import CaseError, ConfigError, OutputError
+from adelecli.pipeline.filing import open_folder, write_text
+from adelecli.pipeline.frames import rebuild_table, restore_geometry
+from adelecli.pipeline.options import StrPath, match_ids, read_options
+from adelecli.pipeline.records import choose_exit_code
+from adelecli.progress import Callback, Progress, ignore_progress
+from adelecli.store.collection import open_store
+from adelecli.volumes.geometry import Geometry, make_raster_geometry
+from adelecli.volumes.writing import write_image, write_labels
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from numpy.typing import NDArray
+
+    from adelecli.labels.classes import ClassTable
+    from adelecli.store.collection import Store
+
+Which = Literal["corrected", "original", "change", "confidence"]
+Format = Literal["source", "nifti", "png"]
+CONFIDENCE = "confidence"
+WRITABLE = (".nii.gz", ".nii", ".png", ".tif", ".tiff")
+
+
+class ConvertKeywords(TypedDict, total=False):
+    """What ``convert`` takes."""
+
+    which: Which
+    format: Format
+    cases: list[str]
+    overwrite: bool
+
+
+@dataclass(frozen=True)
+class ConvertOptions:
+    """``which`` array of each case; ``format``: as the source was, NIfTI, or PNG (one a slice); ``cases``: patterns on ids."""
+
+    which: Which = "corrected"
+    format: Format = "source"
+    cases: tuple[str, ...] | list[str] = ()
+    overwrite: bool = False
+
+    def __post_init__(self) -> None:
+        for name, value, known in (("which", self.which, Which), ("format", self.format, Format)):
+            choices = known.__args__  # type: ignore[attr-defined]  # a Literal carries its values
+            if value not in choices:
+                raise ConfigError(f"`{name}` is {value!r}", remedy=f"choose {', '.join(choices)}")
+
+
+class ConvertedCase(msgspec.Struct, frozen=True):
+    """The files of one case, or why there are none."""
+
+    id: str
+    files: tuple[str, ...] = ()
+    error: str | None = None
+
+
+class Conversion(msgspec.Struct, frozen=True):
+    """The answer of ``convert``."""
+
+    out: str
+    which: str
+    cases: tuple[ConvertedCase, ...]
+
+    @property
+    def exit_code(self) -> int:
+        """0 all written, 3 some cases failed, 7 every case failed."""
+        return choose_exit_code(case.error for case in self.cases)
+
+    def to_json(self) -> str:
+        """One JSON object."""
+        return msgspec.json.encode(self).decode()
+
+
+def convert(
+    store: StrPath, *, out: StrPath, progress: Callback = ignore_progress, **options: Unpack[ConvertKeywords]
+) -> Conversion:
+    """Write one array of each case of ``store`` as files into the folder ``out``; options are those of ``ConvertOptions``.
+
+    NIfTI files carry the source's header; a ``labels.json`` with the class names goes beside labels. A damaged case stands in the
+    result with its error. Raises ``InputError``, ``ConfigError``, and ``OutputError`` when a file exists or cannot be written.
+
+    >>> convert("cleaned.zarr", out="cleaned")  # doctest: +SKIP
+    """
+    chosen = read_options(ConvertOptions, options)
+    opened = open_store(Path(store))
+    ids = match_ids(opened.case_ids(), chosen.cases)
+    folder = open_folder(Path(out), source=Path(store), overwrite=True)
+    cases = []
+    for done, case in enumerate(ids):
+        progress(Progress("convert", done, len(ids), case))
+        cases.append(_convert_case(case, opened, folder, chosen, progress))
+    progress(Progress("convert", len(ids), len(ids)))
+    return Conversion(str(folder), chosen.which, tuple(cases))
+
+
+def _convert_case(case: str, store: Store, folder: Path, options: ConvertOptions, progress: Callback) -> ConvertedCase:
+    try:
+        frame = store.frame(case)
+        array = store.read(case, options.which)
+        geometry = restore_geometry(frame, array.shape)
+        plan = list(_plan_files(folder / case, array, geometry, _choose_ending(options.format, frame.suffix, geometry)))
+        for path, _, _ in plan:
+            if path.exists() and not options.overwrite:
+                raise OutputError("exists already", path=path, remedy="pass --overwrite or another --out")
+        for path, part, part_geometry in plan:
+            _write(path, part, part_geometry, options.which)
+        if options.which != CONFIDENCE:
+            write_class_names(folder, rebuild_table(store.class_entries(case, options.which)))
+    except CaseError as error:
+        progress(Progress("case", case=case, notice=str(error)))
+        return ConvertedCase(case, error=str(error))
+    return ConvertedCase(case, tuple(str(path) for path, _, _ in plan))
+
+
+def _choose_ending(wanted: Format, suffix: str, geometry: Geometry) -> str:
+    if wanted == "png":
+        return ".png"
+    if wanted == "nifti":
+        return suffix if suffix.startswith(".nii") else ".nii.gz"
+    return suffix if suffix in WRITABLE else ".png" if geometry.kind == "raster" else ".nii.gz"
+
+
+def _plan_files(
+    stem: Path, array: NDArray[np.generic], geometry: Geometry, ending: str
+) -> Iterator[tuple[Path, NDArray[np.generic], Geometry]]:
+    """The files of a case: one, or for PNG one a slice (in the folder of the case), each with its array and geometry."""
+    if ending == ".png" and len(array) > 1:
+        flat = make_raster_geometry((1, *geometry.shape[1:]))
+        for index in range(len(array)):
+            yield stem / f"{stem.name}_z{index:04d}.png", array[index : index + 1], flat
+        return
+    if ending.startswith(".nii") and geometry.kind == "raster":
+        geometry = Geometry(geometry.shape, geometry.affine, "nifti")
+    # with_suffix would take "1.2.3" for a name with an ending
+    yield stem.with_name(f"{stem.name}{ending}"), array, geometry
+
+
+def _write(path: Path, array: NDArray[np.generic], geometry: Geometry, which: str) -> None:
+    if which == CONFIDENCE:
+        write_image(path, array.astype(np.float32) / np.float32(255), geometry)
+    else:
+        write_labels(path, array, geometry)
+
+
+def write_class_names(folder: Path, table: ClassTable) -> Path:
+    """``labels.json`` in ``folder``: what the numbers in the masks beside it mean."""
+    names = {str(number): name for number, name in zip(table.ids, table.names, strict=True)}
+    content = {"labels": names, "ignore": table.ignore} if table.ignore is not None else {"labels": names}
+    return write_text(folder / "labels.json", msgspec.json.format(msgspec.json.encode(content)).decode() + "\n")

@@ -1,0 +1,84 @@
+"""One case through the network, slice by slice, as ``correct`` and ``predict`` both need it.
+
+Nothing here holds more of the network's output than one slice: class scores times a volume is what exhausts memory in the peers.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, TypeAlias
+
+import numpy as np
+
+from adelecli.errors import CaseError
+from adelecli.runtime.preparation import move_axis
+from adelecli.runtime.segmentation import segment_volume
+from adelecli.volumes.reading import check_finite, read_image
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from numpy.typing import NDArray
+
+    from adelecli.pipeline.batch import Session
+    from adelecli.volumes.cases import Case
+    from adelecli.volumes.geometry import Geometry
+    from adelecli.volumes.reading import Volume
+
+
+Answer: TypeAlias = "tuple[int, NDArray[np.uint8], NDArray[np.float32]]"
+"""A canonical slice: its number, the network's class indices and their confidence, both ``[H, W]``."""
+
+
+class ConfidenceSummary:
+    """Mean confidence over foreground, and, where asked for, the map of all confidences as uint8 (255 = certain)."""
+
+    def __init__(self, shape: tuple[int, ...], axis: str, *, keep_map: bool) -> None:
+        self._total, self._count = 0.0, 0
+        self.map = np.zeros(shape, np.uint8) if keep_map else None
+        self._slices = None if self.map is None else cut_slices(self.map, axis)
+
+    def add(self, index: int, confidence: NDArray[np.float32], foreground: NDArray[np.bool_]) -> None:
+        """Take note of slice ``index``, of whose ``confidence`` ``[H, W]`` the pixels ``foreground`` count for the mean."""
+        self._total += float(confidence[foreground].sum(dtype=np.float64))
+        self._count += int(np.count_nonzero(foreground))
+        if self._slices is not None:
+            self._slices[index] = np.rint(confidence * 255)
+
+    def restore_map(self, geometry: Geometry) -> NDArray[np.uint8] | None:
+        """The map on the source grid, or ``None`` when none was kept."""
+        return None if self.map is None else geometry.from_canonical(self.map)
+
+    @property
+    def mean(self) -> float | None:
+        """Mean confidence over the foreground; ``None`` when there was none."""
+        return round(self._total / self._count, 6) if self._count else None
+
+
+def cut_slices(volume: NDArray[np.uint8], axis: str) -> NDArray[np.uint8]:
+    """View a canonical volume ``[Z, Y, X]`` as slices ``[S, H, W]`` along ``axis``; writing to the view writes to the volume."""
+    return move_axis(volume, axis)  # type: ignore[arg-type]  # a Literal of the contract
+
+
+def read_volume(case: Case, session: Session) -> Volume:
+    """Read the image of a case and hold it to what the model needs: channels, finite values, a slice axis that it has."""
+    volume = read_image(case)
+    contract = session.model.contract
+    if len(volume.array) != len(contract.channels):
+        fact = f"has {len(volume.array)} channels, the model takes {len(contract.channels)}"
+        raise CaseError(fact, path=case.images[0], remedy=f"give {', '.join(contract.channel_names)} in this order")
+    if volume.geometry.kind == "raster" and contract.grid.axis != "z":
+        fact = f"is a picture, but the model cuts volumes along {contract.grid.axis}"
+        raise CaseError(fact, path=case.images[0], remedy="use a model made for pictures")
+    check_finite(volume.array, path=case.images[0])
+    return volume
+
+
+def segment_case(volume: Volume, session: Session) -> Iterator[Answer]:
+    """The network's answer for every canonical slice of a volume, in order; counts its own time as ``segment``."""
+    geometry, seconds = volume.geometry, session.clock.seconds
+    begin = time.perf_counter()
+    for part in segment_volume(session.model, geometry.to_canonical(volume.array), geometry.canonical_spacing):
+        seconds["segment"] = seconds.get("segment", 0.0) + time.perf_counter() - begin
+        yield part
+        begin = time.perf_counter()

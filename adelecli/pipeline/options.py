@@ -1,0 +1,125 @@
+"""The options of the batch commands: what a caller may pass, what they default to, and the checks that need no file.
+
+The ``TypedDict`` types tell a type checker which keywords exist; the frozen dataclass beside each holds defaults and refuses
+contradictions. An unknown keyword is a ``ConfigError`` that names it, as an unknown key in a file is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from fnmatch import fnmatchcase
+from os import PathLike
+from typing import TYPE_CHECKING, Literal, TypedDict, TypeVar
+
+from adelecli.errors import ConfigError, InputError
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+StrPath = str | PathLike[str]
+Constraint = Literal["slice", "volume", "none"]
+Options = TypeVar("Options", bound="DataclassInstance")
+
+
+class BatchKeywords(TypedDict, total=False):
+    """What ``predict`` takes, and ``correct`` with it."""
+
+    model: StrPath | None
+    device: str
+    cases: Sequence[str]
+    dry_run: bool
+    resume: bool
+    overwrite: bool
+    confidence_maps: bool
+    fail_fast: bool
+    report: StrPath | None
+
+
+class CorrectKeywords(BatchKeywords, total=False):
+    """What ``correct`` takes besides."""
+
+    images: StrPath | None
+    confidence: float | Mapping[str, float] | None
+    constraint: Constraint | None
+    max_change: float
+    protect: Sequence[str]
+    classes: Sequence[str]
+
+
+@dataclass(frozen=True)
+class BatchOptions:
+    """Options of a batch through the network; ``device`` is ``auto``, ``cpu``, ``cuda`` or ``cuda:N``."""
+
+    model: StrPath | None = None
+    device: str = "auto"
+    cases: Sequence[str] = ()
+    dry_run: bool = False
+    resume: bool = False
+    overwrite: bool = False
+    confidence_maps: bool = False
+    fail_fast: bool = False
+    report: StrPath | None = None
+
+    def __post_init__(self) -> None:
+        if self.resume and self.overwrite:
+            raise ConfigError("`resume` and `overwrite` contradict each other", remedy="choose one of them")
+        if isinstance(self.cases, str):
+            raise ConfigError("`cases` is a list of patterns, not one string", remedy=f"pass [{self.cases!r}]")
+
+    def identity(self) -> dict[str, object]:
+        """The options that change the result: a run can be resumed only under the same ones (plain JSON values)."""
+        return {"confidence_maps": self.confidence_maps}
+
+
+@dataclass(frozen=True)
+class CorrectOptions(BatchOptions):
+    """Options of ``correct``; ``None`` leaves the choice to the model's contract."""
+
+    images: StrPath | None = None
+    confidence: float | Mapping[str, float] | None = None
+    constraint: Constraint | None = None
+    max_change: float = 0.5
+    protect: Sequence[str] = ()
+    classes: Sequence[str] = ()
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        thresholds = self.confidence.values() if isinstance(self.confidence, Mapping) else (self.confidence,)
+        for name, value in [("max_change", self.max_change), *(("confidence", value) for value in thresholds)]:
+            if value is not None and not 0 <= value <= 1:
+                raise ConfigError(f"`{name}` is {value}, outside 0..1", remedy="give a share between 0 and 1")
+        if self.constraint not in {None, "slice", "volume", "none"}:
+            raise ConfigError(f"`constraint` is {self.constraint!r}", remedy="choose slice, volume or none")
+
+    def identity(self) -> dict[str, object]:
+        """See ``BatchOptions.identity``."""
+        confidence = self.confidence
+        return super().identity() | {
+            "confidence": dict(sorted(confidence.items())) if isinstance(confidence, Mapping) else confidence,
+            "constraint": self.constraint,
+            "max_change": self.max_change,
+            "protect": sorted(self.protect),
+            "classes": sorted(self.classes),
+        }
+
+
+def read_options(kind: type[Options], options: Mapping[str, object]) -> Options:
+    """Build the dataclass ``kind`` from keywords; raises ``ConfigError`` naming an unknown one."""
+    known = sorted(field.name for field in fields(kind))
+    for name in options:
+        if name not in known:
+            raise ConfigError(f"there is no option `{name}`", remedy=f"the options are {', '.join(known)}")
+    return kind(**options)
+
+
+def match_ids(ids: Sequence[str], patterns: Sequence[str]) -> list[str]:
+    """The ids that any pattern (``fnmatch``, case-sensitive) matches; no pattern matches all.
+
+    Raises ``InputError`` when nothing is left.
+    """
+    chosen = [name for name in ids if not patterns or any(fnmatchcase(name, pattern) for pattern in patterns)]
+    if not chosen:
+        what = f"no case matches {', '.join(patterns)}" if patterns else "there are no cases"
+        raise InputError(what, remedy=f"{len(ids)} cases were found; `adele info` or `adele check` list them")
+    return chosen

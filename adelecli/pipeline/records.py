@@ -1,0 +1,148 @@
+"""What a batch reports about itself: the records that travel into the store, the report file and ``--json``.
+
+Every struct is frozen and holds plain values only, so a record read back from a store equals the one that was written.
+Numbers that do not exist (no foreground, no spacing in mm, no such class) are ``None``, never NaN: JSON has no NaN.
+A field may be added under the same ``SCHEMA``; a changed meaning needs a new one.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal
+
+import msgspec
+
+from adelecli.errors import OK, SOME_FAILED, SOME_QUARANTINED, InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+SCHEMA = 1
+
+Status = Literal["corrected", "unchanged", "quarantined", "predicted", "failed"]
+
+
+class ClassRecord(msgspec.Struct, frozen=True):
+    """One class of one case: voxels and mm3 before and after the correction.
+
+    ``changed_share`` is 1 - IoU of the class before and after, in [0, 1]. In a quarantined case the numbers are those of the
+    correction that was refused. Volumes are ``None`` where the file gives no spacing in mm (pictures).
+    """
+
+    id: int
+    name: str
+    voxels_before: int
+    voxels_after: int
+    voxels_added: int
+    voxels_removed: int
+    mm3_before: float | None
+    mm3_after: float | None
+    mm3_added: float | None
+    mm3_removed: float | None
+    changed_share: float
+
+
+class Hashes(msgspec.Struct, frozen=True):
+    """Sha256 (hex) of the image files in channel order, of the mask file, and of the result's voxels (C order, z y x)."""
+
+    images: tuple[str, ...] = ()
+    mask: str | None = None
+    result: str | None = None
+
+
+class CaseRecord(msgspec.Struct, frozen=True):
+    """What happened to one case.
+
+    ``changed_share`` is the largest share of any foreground class; ``mean_confidence`` the mean of the network's confidence
+    over the voxels that the mask or the network calls foreground; ``rank`` the place in the review queue (1 = look here first).
+    """
+
+    id: str
+    status: Status
+    classes: tuple[ClassRecord, ...] = ()
+    changed_share: float | None = None
+    mean_confidence: float | None = None
+    rank: int | None = None
+    hashes: Hashes = Hashes()
+    seconds: float = 0.0
+    resumed: bool = False
+    error: str | None = None
+
+
+class ModelRecord(msgspec.Struct, frozen=True):
+    """The network that was asked: its name and run id from the contract, and the sha256 of its file."""
+
+    name: str
+    sha256: str
+    run: str | None = None
+
+
+class RunRecord(msgspec.Struct, frozen=True):
+    """How a batch was run: enough to run it again and to explain a difference."""
+
+    command: str
+    adele: str
+    python: str
+    platform: str
+    libraries: dict[str, str]
+    model: ModelRecord | None
+    options: dict[str, Any]
+    device_asked: str
+    device_used: str
+    started: str
+    seconds: dict[str, float]
+    peak_memory_mb: float | None
+
+
+class Report(msgspec.Struct, frozen=True):
+    """The whole answer of ``correct`` or ``predict``; cases are sorted by id."""
+
+    run: RunRecord
+    cases: tuple[CaseRecord, ...]
+    notices: tuple[str, ...] = ()
+    schema: int = SCHEMA
+
+    @property
+    def exit_code(self) -> int:
+        """0 all done, 3 some cases failed, 4 none failed but some are quarantined, 7 every case failed."""
+        code = choose_exit_code(case.error for case in self.cases)
+        return SOME_QUARANTINED if code == OK and self.count("quarantined") else code
+
+    @property
+    def review_queue(self) -> tuple[CaseRecord, ...]:
+        """The cases worth a look, worst first."""
+        return tuple(sorted((case for case in self.cases if case.rank), key=lambda case: case.rank or 0))
+
+    def count(self, status: Status) -> int:
+        """How many cases ended so."""
+        return sum(case.status == status for case in self.cases)
+
+    def to_json(self) -> str:
+        """One JSON object; ``report_schema`` describes it."""
+        return msgspec.json.encode(self).decode()
+
+
+def report_schema() -> dict[str, object]:
+    """JSON Schema of ``Report``."""
+    return msgspec.json.schema(Report)
+
+
+def choose_exit_code(errors: Iterable[str | None]) -> int:
+    """The exit code of work on cases that ran to its end, from each case's error (``None``: it went well)."""
+    went_wrong = [error is not None for error in errors]
+    if not any(went_wrong):
+        return OK
+    return InputError.exit_code if all(went_wrong) else SOME_FAILED
+
+
+def rank_cases(cases: tuple[CaseRecord, ...]) -> tuple[CaseRecord, ...]:
+    """Number the cases for review: quarantined ones first, then by changed share, then by low confidence; order kept.
+
+    Cases that failed or in which nothing changed are not ranked.
+    """
+
+    def badness(case: CaseRecord) -> tuple[bool, float, float, str]:
+        return (case.status != "quarantined", -(case.changed_share or 0.0), case.mean_confidence or 0.0, case.id)
+
+    worth_it = [case for case in cases if case.status in {"quarantined", "corrected"}]
+    ranks = {case.id: place for place, case in enumerate(sorted(worth_it, key=badness), start=1)}
+    return tuple(msgspec.structs.replace(case, rank=ranks.get(case.id)) for case in cases)

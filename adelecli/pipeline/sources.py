@@ -1,0 +1,107 @@
+"""Label sources: a store, a folder or a file, read case by case through one door.
+
+``evaluate`` compares any of them with any other, so nothing behind this module needs to know which it has.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from adelecli.errors import CaseError
+from adelecli.pipeline.frames import rebuild_table, restore_geometry
+from adelecli.store.collection import open_store
+from adelecli.volumes.cases import list_masks
+from adelecli.volumes.naming import read_class_table
+from adelecli.volumes.reading import Labels, read_labels
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from adelecli.labels.classes import ClassTable
+    from adelecli.store.collection import Store
+    from adelecli.volumes.cases import Case
+
+
+class Source(Protocol):
+    """Labels by case id."""
+
+    @property
+    def case_ids(self) -> tuple[str, ...]:
+        """Every case, sorted."""
+
+    def read(self, case_id: str) -> Labels:
+        """Label ids ``[Z, Y, X]`` on the source grid with their geometry; ``CaseError`` when they cannot be read."""
+
+    def read_table(self) -> ClassTable | None:
+        """The classes as far as the source names them."""
+
+
+@dataclass(frozen=True)
+class StoredLabels:
+    """The label image ``name`` of every case of a store."""
+
+    store: Store
+    name: str
+
+    @property
+    def case_ids(self) -> tuple[str, ...]:
+        """See ``Source``."""
+        return tuple(sorted(self.store.case_ids()))
+
+    def read(self, case_id: str) -> Labels:
+        """See ``Source``."""
+        labels = self.store.read(case_id, self.name)
+        return Labels(labels, restore_geometry(self.store.frame(case_id), labels.shape))
+
+    def read_table(self) -> ClassTable | None:
+        """See ``Source``: the classes of the first case, since one model made them all."""
+        names = [case for case in self.case_ids if self.name in self.store.label_names(case)]
+        return rebuild_table(self.store.class_entries(names[0], self.name)) if names else None
+
+    def find_original(self) -> StoredLabels | None:
+        """The labels before correction, where the store holds them beside these."""
+        ids = self.case_ids
+        held = self.name != "original" and bool(ids) and "original" in self.store.label_names(ids[0])
+        return StoredLabels(self.store, "original") if held else None
+
+
+@dataclass(frozen=True)
+class LabelFiles:
+    """The masks of a folder, or one mask file."""
+
+    place: Path
+    cases: Mapping[str, Case]
+    faults: Mapping[str, CaseError]
+
+    @property
+    def case_ids(self) -> tuple[str, ...]:
+        """See ``Source``."""
+        return tuple(sorted({*self.cases, *self.faults}))
+
+    def read(self, case_id: str) -> Labels:
+        """See ``Source``."""
+        if case_id in self.faults:
+            raise self.faults[case_id]
+        mask = self.cases[case_id].mask
+        if mask is None:
+            raise CaseError("has no mask", path=case_id)
+        return read_labels(mask)
+
+    def read_table(self) -> ClassTable | None:
+        """See ``Source``: ``labels.json`` or ``dataset.json`` beside the masks."""
+        return read_class_table(self.place)
+
+
+def open_source(place: Path, name: str = "corrected") -> StoredLabels | LabelFiles:
+    """Open ``place``; ``name`` chooses the label image when it is a store. Raises ``InputError`` when there are no labels."""
+    if (place / "zarr.json").exists():
+        return StoredLabels(open_store(place), name)
+    pairing = list_masks(place)
+    return LabelFiles(place, {case.id: case for case in pairing.cases}, dict(pairing.faults))
+
+
+def is_single_file(source: Source) -> bool:
+    """Whether the user named one file: two of them belong together whatever they are called."""
+    return isinstance(source, LabelFiles) and source.place.is_file()

@@ -1,0 +1,94 @@
+"""The one place that talks to onnxruntime's session interface, with its traps closed.
+
+Its defaults keep peak memory for ever, spin on cores that others need, print to the terminal and fall back from CUDA
+without an error; its exceptions share no base class. What must hold: a session either runs on the device that it was
+made for, or the caller gets another `Device` that says so.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from adelecli.errors import ModelError
+from adelecli.runtime.devices import CUDA, Device, load_onnxruntime
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_SILENT = 4  # onnxruntime's severity "fatal": what goes wrong is an exception, its text must not reach the terminal
+_DEFAULT_SEVERITY = 2
+_WARM_UP_SIDE = 64
+
+
+def start_session(
+    blob: bytes, device: Device, path: Path, *, threads: int = 0, low_memory: bool = False
+) -> tuple[Any, Device]:
+    """A session for the model ``blob`` on ``device``, and the device that it really runs on.
+
+    That is the CPU when CUDA proves unusable and was not asked for by name (then: DeviceError).
+    Raises ModelError naming ``path`` when onnxruntime does not accept the model.
+    """
+    ort = load_onnxruntime()
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.log_severity_level = _SILENT
+    options.enable_mem_pattern = False  # sizes vary, and one memory plan per size would be kept
+    options.enable_cpu_mem_arena = not low_memory
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # fair to the other work on the machine
+    if device.name != "cpu":
+        try:
+            return _start_on_cuda(ort, blob, options, device), device
+        except list_errors() as error:
+            if not any(mark in str(error).lower() for mark in ("cuda", "cudnn", "cublas")):
+                raise _refuse_model(error, path) from None  # a broken model is not a device problem
+            device = device.fall_back(shorten_error(error))
+    try:
+        return ort.InferenceSession(blob, options, providers=list(device.providers)), device
+    except list_errors() as error:
+        raise _refuse_model(error, path) from None
+
+
+def make_run_options(*, shrink: bool) -> Any:
+    """Options of one run: silent, and with ``shrink`` the CPU arena returns its memory after each run."""
+    options = load_onnxruntime().RunOptions()
+    options.log_severity_level = _SILENT
+    if shrink:
+        options.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
+    return options
+
+
+def list_errors() -> tuple[type[Exception], ...]:
+    """What onnxruntime may raise: its own classes derive from Exception alone, its Python layer adds the others."""
+    load_onnxruntime()
+    from onnxruntime.capi import onnxruntime_pybind11_state as state
+
+    own = (item for item in vars(state).values() if isinstance(item, type) and issubclass(item, Exception))
+    return (*own, RuntimeError, ValueError, MemoryError)
+
+
+def shorten_error(error: Exception) -> str:
+    """The first words of an onnxruntime message, without its error code."""
+    text = " ".join(str(error).split())
+    return text.split(" : ", 3)[-1][:160] if text.startswith("[ONNXRuntimeError]") else text[:160]
+
+
+def _start_on_cuda(ort: Any, blob: bytes, options: Any, device: Device) -> Any:
+    """A session on CUDA that has computed something: without cuDNN it starts, and its first convolution fails."""
+    ort.set_default_logger_severity(_SILENT)  # the loading of providers reports to the default logger
+    try:
+        session = ort.InferenceSession(blob, options, providers=list(device.providers), enable_fallback=0)
+        if session.get_providers()[0] != CUDA:
+            raise RuntimeError("onnxruntime did not accept the CUDA provider")
+        tensor = session.get_inputs()[0]
+        channels = tensor.shape[1] if isinstance(tensor.shape[1], int) else 1
+        image = np.zeros((1, channels, _WARM_UP_SIDE, _WARM_UP_SIDE), np.float32)
+        session.run(None, {tensor.name: image}, make_run_options(shrink=False))
+    finally:
+        ort.set_default_logger_severity(_DEFAULT_SEVERITY)
+    return session
+
+
+def _refuse_model(error: Exception, path: Path) -> ModelError:
+    return ModelError(f"is not a usable ONNX model ({shorten_error(error)})", path=path)

@@ -1,0 +1,247 @@
+"""A store as a whole: made, opened, resumed, overwritten, and read case by case.
+
+What must hold: an existing store is only touched when asked to (``resume``, ``overwrite``); a run is only resumed by
+the same run; nothing is deleted unless every file of it is a store's; readers trust hashes and a sealed status, never
+a file's existence. Cases are written by ``publication``.
+"""
+
+from __future__ import annotations
+
+import os
+import uuid
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from adelecli.errors import CaseError, ConfigError, InputError, OutputError
+from adelecli.store import files, journal, ome
+from adelecli.store.arrays import Array, Region, read_array, reporting_damage
+from adelecli.store.documents import Document, adele_attributes, is_sealed, read_document, to_plain, write_group
+from adelecli.store.frame import Frame, Row
+from adelecli.store.inspection import inspect_case
+from adelecli.store.layout import DOCUMENT, SCHEMA, journal_path, safe_name
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+
+class Store:
+    """An open store; cheap to make, holds no file open, may be pickled to other processes.
+
+    Reading a case that is absent or damaged raises ``CaseError``.
+    """
+
+    def __init__(self, path: Path, attributes: Document) -> None:
+        self.path = path
+        self.attributes = attributes
+
+    @property
+    def id(self) -> str:
+        """The random id of this store, which its journal lines carry."""
+        return str(self.attributes["id"])
+
+    def run(self) -> dict[str, Any]:
+        """The identity of the run that made the store, as it was given to ``create_store``."""
+        return dict(self.attributes["run"])
+
+    def case_ids(self) -> tuple[str, ...]:
+        """The published cases, sorted."""
+        with os.scandir(self.path) as entries:
+            names = [entry.name for entry in entries if entry.is_dir(follow_symlinks=False)]
+        return tuple(sorted(name for name in names if self._status(name) == "complete"))
+
+    def _status(self, case: str) -> object:
+        try:
+            return adele_attributes(read_document(self.path / case)).get("status")
+        except (OSError, ValueError):
+            return None
+
+    @cached_property
+    def taken_names(self) -> dict[str, str]:
+        """Casefolded name -> name of every folder at opening and of every case published since through this object."""
+        return {name.casefold(): name for name in os.listdir(self.path)}  # noqa: PTH208  # names alone are wanted
+
+    def is_complete(self, case: str) -> bool:
+        """Whether the case is published and every byte of it is what was published (it is re-hashed)."""
+        return self._status(case) == "complete" and not inspect_case(self.case_path(case), case)
+
+    def case_path(self, case: str) -> Path:
+        """The folder of a case, present or not; ``CaseError`` for an id that can be none or that is a link."""
+        path = self.path / safe_name(case)
+        if path.is_symlink():
+            raise CaseError("is a symbolic link", path=path, remedy="a store holds folders; remove the link")
+        return path
+
+    def _case(self, case: str) -> Document:
+        path = self.case_path(case)
+        try:
+            document = read_document(path)
+        except FileNotFoundError as error:
+            raise CaseError(f"holds no case {case!r}", path=self.path) from error
+        except (OSError, ValueError) as error:
+            raise CaseError(f"is damaged ({error})", path=path, remedy="run the case again with --resume") from error
+        if not is_sealed(document) or adele_attributes(document).get("status") != "complete":
+            raise CaseError("is damaged (its record was altered)", path=path, remedy="run the case again with --resume")
+        return adele_attributes(document)
+
+    def case_record(self, case: str) -> dict[str, Any]:
+        """The record that was published with the case."""
+        return dict(self._case(case)["record"])
+
+    def label_names(self, case: str) -> tuple[str, ...]:
+        """The label images of the case, in the order they were written."""
+        return tuple(self._case(case)["labels"])
+
+    def map_names(self, case: str) -> tuple[str, ...]:
+        """The maps (``confidence``) of the case."""
+        return tuple(self._case(case)["maps"])
+
+    def read(self, case: str, name: str = "corrected", region: Region = ()) -> Array:
+        """Labels ``[Z, Y, X]`` (ids, on the source grid) or a map (uint8, 0..255 = 0..1), or a region of it."""
+        attributes = self._case(case)
+        if name in attributes["labels"]:
+            return read_array(self.case_path(case) / "labels" / name / "0", region)
+        if name in attributes["maps"]:
+            return read_array(self.case_path(case) / "maps" / name, region)
+        held = ", ".join([*attributes["labels"], *attributes["maps"]])
+        raise CaseError(f"holds no {name!r}", path=self.case_path(case), remedy=f"it holds {held}")
+
+    def _label_image(self, case: str, name: str | None) -> tuple[Path, Document]:
+        name = name or self.label_names(case)[0]
+        if name not in self.label_names(case):
+            raise CaseError(f"holds no labels {name!r}", path=self.case_path(case))
+        folder = self.case_path(case) / "labels" / name
+        with reporting_damage(folder):
+            return folder, read_document(folder)["attributes"]
+
+    def frame(self, case: str, name: str | None = None) -> Frame:
+        """The geometry of the case's label image ``name`` (of the first one by default; they agree)."""
+        folder, attributes = self._label_image(case, name)
+        with reporting_damage(folder):
+            ours = attributes["adele"]
+            header = read_array(folder / "nifti").tobytes() if ours["nifti_sha256"] else None
+            a, b, c, d = (_row(*row) for row in ours["affine_ras_mm"])
+            z, y, x = ours["spacing_mm"]
+            return Frame((a, b, c, d), (z, y, x), header, ours["kind"], ours["suffix"])
+
+    def class_entries(self, case: str, name: str = "corrected") -> tuple[dict[str, Any], ...]:
+        """The classes of a label image: ``{"id", "name", "colour"}``, background included."""
+        folder, attributes = self._label_image(case, name)
+        with reporting_damage(folder):
+            return ome.list_classes(attributes["ome"])
+
+
+def _row(x: float, y: float, z: float, shift: float) -> Row:
+    return x, y, z, shift
+
+
+def open_store(path: Path | str) -> Store:
+    """Open an existing store for reading; ``InputError`` when there is none, or it is not ours or damaged."""
+    path = Path(path).resolve()
+    if not path.is_dir():
+        raise InputError("is not a store", path=path, remedy="name a folder made by `adele correct`")
+    attributes = _read_attributes(path)
+    if attributes is None:
+        raise InputError("is not an adele store", path=path, remedy="name a folder made by `adele correct`")
+    if not isinstance(attributes["schema"], int) or attributes["schema"] > SCHEMA:
+        fact = f"has schema {attributes['schema']}, this adele knows {SCHEMA}"
+        raise InputError(fact, path=path, remedy="update adele")
+    return Store(path, attributes)
+
+
+def _read_attributes(path: Path) -> Document | None:
+    try:
+        document = read_document(path)
+    except (OSError, ValueError):
+        return None
+    attributes = adele_attributes(document)
+    is_ours = attributes.get("kind") == "collection" and {"schema", "id", "run"} <= attributes.keys()
+    return attributes if is_ours else None
+
+
+def create_store(
+    path: Path | str, *, run: Mapping[str, object], overwrite: bool = False, resume: bool = False
+) -> Store:
+    """Make a store, or take up an existing one.
+
+    ``run`` is the run's identity (model sha256, options; nothing that changes from start to start, such as the time): a
+    resume compares all of it, and ``ConfigError`` names the first difference. ``OutputError`` when ``path`` exists and
+    neither ``resume`` nor ``overwrite`` is given, when it holds anything that is not a store's, or when it cannot be
+    written.
+    """
+    path, identity = Path(path).resolve(), to_plain(run)
+    if overwrite and resume:
+        raise ConfigError("--resume and --overwrite contradict each other", remedy="give one of them")
+    with files.reporting_write_errors(path):
+        if _is_occupied(path):
+            if resume:
+                return _resume(path, identity)
+            if not overwrite:
+                raise OutputError("exists already", path=path, remedy="pass --resume or --overwrite or another --out")
+            _check_all_ours(path)
+        return _publish_root(path, identity, replace=overwrite, resume=resume)
+
+
+def _is_occupied(path: Path) -> bool:
+    # An empty folder made beforehand is as good as none.
+    return path.exists() and not (path.is_dir() and not any(path.iterdir()))
+
+
+def _check_all_ours(path: Path) -> None:
+    if not path.is_dir() or _read_attributes(path) is None:
+        raise OutputError("is not an adele store and will not be overwritten", path=path, remedy="name another --out")
+    foreign = files.find_foreign(path)
+    if foreign is not None:
+        raise OutputError(f"holds {foreign}, which is not ours to delete", path=path, remedy="name another --out")
+
+
+def _publish_root(path: Path, run: Document, *, replace: bool, resume: bool) -> Store:
+    attributes = {"schema": SCHEMA, "kind": "collection", "id": uuid.uuid4().hex, "run": run}
+    files.remove_stale_drafts(path)
+    draft = files.make_draft(path, "root")
+    try:
+        write_group(draft, {"adele": attributes}, seal=True)
+        files.sync_tree(draft)
+        try:
+            files.move_into_place(draft, path, replace=replace)
+        except FileExistsError as error:
+            if resume:  # another worker of the same run was first
+                return _resume(path, run)
+            raise OutputError("exists already", path=path, remedy="pass --resume or --overwrite") from error
+    finally:
+        files.remove_draft(draft)
+    return open_store(path)
+
+
+def _resume(path: Path, run: Document) -> Store:
+    if not path.is_dir() or _read_attributes(path) is None:
+        raise OutputError("is not an adele store and cannot be resumed", path=path, remedy="name another --out")
+    store = open_store(path)
+    if not is_sealed(read_document(path)):
+        raise OutputError(f"has a damaged {DOCUMENT}", path=path, remedy="start again with --overwrite")
+    for name, was, now in _differences(store.run(), run):
+        raise ConfigError(
+            f"cannot be resumed: {name} was {was!r}, is {now!r}",
+            path=path, remedy="repeat the run as it was, or pass --overwrite or another --out",
+        )  # fmt: skip
+    files.remove_stale_drafts(path)
+    _complete_journal(store)
+    return store
+
+
+def _differences(was: object, now: object, name: str = "") -> Iterator[tuple[str, object, object]]:
+    if isinstance(was, dict) and isinstance(now, dict):
+        for key in sorted(was.keys() | now.keys()):
+            yield from _differences(was.get(key), now.get(key), f"{name}.{key}" if name else key)
+    elif was != now:
+        yield name, was, now
+
+
+def _complete_journal(store: Store) -> None:
+    """Add the lines that a crash between rename and journal left out."""
+    path = journal_path(store.path)
+    known = {(entry.case, entry.sha256) for entry in journal.read_entries(path, store.id)}
+    for case in store.case_ids():
+        seal = str(adele_attributes(read_document(store.path / case)).get("sha256"))
+        if (case, seal) not in known:
+            journal.append_entry(path, journal.make_entry(store.id, case, "recovered", seal))

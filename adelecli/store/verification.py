@@ -1,0 +1,47 @@
+"""A whole store, examined: the answer to "is what lies here still what was published?".
+
+Nothing is trusted but hashes. The journal adds the one thing a store cannot say about itself: that a case has vanished.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from adelecli.progress import Callback, Progress, ignore_progress
+from adelecli.store import journal
+from adelecli.store.collection import Store, open_store
+from adelecli.store.documents import is_sealed, read_document
+from adelecli.store.inspection import Finding, inspect_case
+from adelecli.store.layout import DOCUMENT, journal_path
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+__all__ = ["Finding", "verify_store"]
+
+
+def verify_store(path: Path | str, *, progress: Callback = ignore_progress) -> tuple[Finding, ...]:
+    """Everything wrong with the store at ``path``: altered, lost and stray files, bad metadata, vanished cases.
+
+    Raises ``InputError`` when ``path`` is no store of ours. Reads every byte; writes nothing.
+    """
+    store = open_store(path)
+    findings = list(_inspect_root(store))
+    folders = sorted(entry for entry in store.path.iterdir() if entry.is_dir() and not entry.is_symlink())
+    for done, folder in enumerate(folders, 1):
+        findings += inspect_case(folder, folder.name)
+        progress(Progress("verify", done, len(folders), case=folder.name))
+    return tuple(findings)
+
+
+def _inspect_root(store: Store) -> Iterator[Finding]:
+    if not is_sealed(read_document(store.path)):
+        yield Finding(None, "metadata", f"{DOCUMENT} was altered")
+    for entry in sorted(store.path.iterdir()):
+        if entry.is_symlink() or not (entry.is_dir() or entry.name == DOCUMENT):
+            yield Finding(None, "stray", f"{entry.name} does not belong here")
+    lines = journal.read_entries(journal_path(store.path), store.id)
+    for case in sorted({line.case for line in lines}):
+        if not (store.path / case).is_dir():
+            yield Finding(case, "journal", "was published, but has vanished")

@@ -1,0 +1,89 @@
+"""Everything a run needs to go on bit-identically, in one safetensors file.
+
+The file is written beside and renamed once per epoch, so a run that is killed at any moment resumes at the end of an epoch. Data
+order and augmentation are functions of (seed, epoch), hence no random state is stored.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+
+from adelecli.errors import InputError, OutputError
+from adelecli.training.runfolder import CHECKPOINT
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from torch import nn
+
+
+@dataclass
+class Learner:
+    """The mutable state of a run: weights, optimiser, the epochs and steps done, one history record per epoch."""
+
+    network: nn.Module
+    teacher: nn.Module
+    optimiser: torch.optim.Optimizer
+    epoch: int = 0
+    step: int = 0
+    history: list[dict[str, Any]] = field(default_factory=list)
+
+
+def save_checkpoint(folder: Path, learner: Learner) -> None:
+    """Write ``checkpoint.safetensors`` atomically. Raises ``OutputError``."""
+    tensors = {f"network.{name}": value for name, value in learner.network.state_dict().items()}
+    tensors |= {f"teacher.{name}": value for name, value in learner.teacher.state_dict().items()}
+    for index, slots in learner.optimiser.state_dict()["state"].items():
+        for slot, value in slots.items():
+            if value is not None:
+                tensors[f"optimiser.{index}.{slot}"] = torch.as_tensor(value)
+    state = {"epoch": learner.epoch, "step": learner.step, "history": learner.history}
+    path = folder / CHECKPOINT
+    temporary = folder / f".{CHECKPOINT}.tmp"
+    try:
+        plain = {name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()}
+        save_file(plain, temporary, {"adele": json.dumps(state, allow_nan=False)})
+        with temporary.open("rb") as file:
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except (OSError, SafetensorError) as error:
+        raise OutputError(f"cannot be written ({error})", path=path, remedy="free space, then --resume") from None
+
+
+def load_checkpoint(folder: Path, learner: Learner) -> bool:
+    """Put the checkpoint of ``folder`` into ``learner``; ``False`` where there is none yet. Raises ``InputError``."""
+    path = folder / CHECKPOINT
+    if not path.exists():
+        return False
+    tensors, state = read_checkpoint(path)
+    learner.network.load_state_dict(_part(tensors, "network"))
+    learner.teacher.load_state_dict(_part(tensors, "teacher"))
+    slots: dict[int, dict[str, torch.Tensor]] = {}
+    for name, value in _part(tensors, "optimiser").items():
+        index, slot = name.split(".", 1)
+        slots.setdefault(int(index), {})[slot] = value
+    groups = learner.optimiser.state_dict()["param_groups"]
+    learner.optimiser.load_state_dict({"state": slots, "param_groups": groups})
+    learner.epoch, learner.step, learner.history = state["epoch"], state["step"], state["history"]
+    return True
+
+
+def read_checkpoint(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
+    """The tensors and the state of a checkpoint. Raises ``InputError`` for a damaged or foreign file."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            state = json.loads(file.metadata()["adele"])
+            return {name: file.get_tensor(name) for name in file.keys()}, state  # noqa: SIM118 (no mapping)
+    except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
+        raise InputError(f"is not a readable checkpoint ({error})", path=path, remedy="train again") from None
+
+
+def _part(tensors: dict[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:
+    return {name.removeprefix(f"{prefix}."): t for name, t in tensors.items() if name.startswith(f"{prefix}.")}

@@ -1,0 +1,90 @@
+"""The end of a run: all training labels corrected once more, samples for the parity proof, plots, the mark "finished"."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from typing import TYPE_CHECKING
+
+import numpy as np
+from safetensors.numpy import save_file
+
+from adelecli.progress import Progress
+from adelecli.training import runfolder
+from adelecli.training.caching import restore_labels
+from adelecli.training.loop import Experiment, correction_rule, find_onsets, predictor
+from adelecli.training.relabelling import correct_rows
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from adelecli.training.checkpoint import Learner
+    from adelecli.training.plan import RunPlan
+
+SAMPLES = 8
+
+
+def finish_run(folder: Path, learner: Learner, experiment: Experiment, plan: RunPlan) -> dict[str, str]:
+    """Write ``labels.zarr``, ``samples.safetensors`` and ``plots/``, mark the run as finished; why each class did (not) trigger."""
+    onsets = find_onsets(learner, experiment)
+    names = plan.survey.table.names
+    reasons = {name: onset.reason for name, onset in list(zip(names, onsets, strict=True))[1:]}
+    for name, onset in list(zip(names, onsets, strict=True))[1:]:
+        if not onset.triggered and experiment.settings.correction.enabled:
+            experiment.progress(Progress("finish", notice=f"class {name} never triggered: {onset.reason}"))
+    if experiment.settings.correction.enabled:
+        write_corrected_labels(folder, learner, experiment, plan)
+    save_samples(folder, experiment)
+    draw_plots(folder, learner, experiment, plan)
+    state = {
+        "epoch": learner.epoch,
+        "finished": True,
+        "finished_at": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+        "onset": {name: onset.epoch for name, onset in zip(names, onsets, strict=True)},
+        "reasons": reasons,
+    }
+    runfolder.write_json(folder / "state.json", state)
+    return reasons
+
+
+def save_samples(folder: Path, experiment: Experiment) -> None:
+    """A few real slices ``[n, C, H, W]``, spread over the data, so that an export can be proved on them."""
+    slices = experiment.slices
+    rows = np.flatnonzero(slices.table["foreground"])
+    rows = rows[np.linspace(0, len(rows) - 1, min(SAMPLES, len(rows))).astype(np.intp)]
+    temporary = folder / ".samples.tmp"
+    save_file({"image": np.array(slices.images[rows])}, temporary)
+    temporary.replace(folder / "samples.safetensors")
+
+
+def write_corrected_labels(folder: Path, learner: Learner, experiment: Experiment, plan: RunPlan) -> None:
+    """``labels.zarr``: every training case's original and corrected labels on its source grid, with the change map."""
+    from adelecli.training.labelstore import publish_labels
+
+    slices, rule = experiment.slices, correction_rule(learner, experiment)
+    model = experiment.ensemble(predictor(learner, experiment.settings))
+    training = [i for i, case in enumerate(slices.case_ids) if case not in slices.val_cases]
+    target = folder / "labels.zarr"
+    if target.exists():  # a run stopped right here before: the store is a function of the checkpoint, so make it anew
+        shutil.rmtree(target)
+    with publish_labels(target, plan) as publish:
+        for done, case in enumerate(training, 1):
+            rows = slices.rows_of(case)
+            before = np.array(slices.labels[rows])
+            after = before
+            if rule is not None:
+                guard = experiment.settings.correction.guard
+                after, _ = correct_rows(model, slices, rows, rule, guard=guard, device=experiment.device)
+            height, width = (int(slices.table[name][rows[0]]) for name in ("height", "width"))
+            facts = plan.survey.facts[case]
+            part = (slice(None), slice(height), slice(width))
+            original, corrected, geometry = restore_labels(plan.survey, facts, before[part], after[part])
+            publish(facts.case.id, str(facts.case.mask), original, corrected, geometry)
+            experiment.progress(Progress("finish", done, len(training), facts.case.id))
+
+
+def draw_plots(folder: Path, learner: Learner, experiment: Experiment, plan: RunPlan) -> None:
+    """``plots/``: the curves with fit and onset, and the learning dynamics where clean labels are known."""
+    from adelecli.report.plots import draw_run_plots
+
+    draw_run_plots(folder / "plots", learner.history, plan.survey.table.names, experiment.settings.onset)

@@ -1,0 +1,264 @@
+"""The training loop, readable from top to bottom: this is the explanation of the method.
+
+Per epoch: choose slices; correct their labels with the teacher if a class has triggered; learn from them at three scales; measure
+each class's IoU against the *original* labels; ask whether its memorisation has begun; validate; commit the checkpoint.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from adelecli.dynamics import Onset, detect_onset
+from adelecli.labels.classes import IGNORE
+from adelecli.labels.correction import Rule
+from adelecli.labels.overlap import label_error
+from adelecli.progress import Progress
+from adelecli.training.augmentation import augment_batch
+from adelecli.training.dataset import plan_epoch, spread_rows
+from adelecli.training.losses import jensen_shannon, mean_cross_entropy, soft_dice
+from adelecli.training.measures import EpochTallies, curve_points, score_rows
+from adelecli.training.network import MultiScale, logits_at_scales
+from adelecli.training.relabelling import Corrections, correct_rows
+from adelecli.training.teacher import update_teacher
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+    from torch import nn
+
+    from adelecli.progress import Callback
+    from adelecli.training.checkpoint import Learner
+    from adelecli.training.dataset import Slices
+    from adelecli.training.settings import Settings
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """What stays the same through a run."""
+
+    settings: Settings
+    slices: Slices
+    classes: int
+    device: torch.device
+    progress: Callback
+
+    @property
+    def divisor(self) -> int:
+        """The network's stride: sizes are padded to a multiple of it."""
+        return int(2**self.settings.network.depth)
+
+    def ensemble(self, network: nn.Module) -> MultiScale:
+        """``network`` at the run's scales, for correction, validation and export."""
+        return MultiScale(network, self.settings.loss.scales, self.divisor)
+
+
+def run_epochs(learner: Learner, experiment: Experiment, commit: Callable[[], None]) -> None:
+    """Train until the last epoch or until patience runs out; ``commit`` is called after each epoch."""
+    settings = experiment.settings
+    while learner.epoch < settings.epochs and not _out_of_patience(learner, settings.patience):
+        started = time.monotonic()
+        epoch = learner.epoch + 1
+        rows = plan_epoch(
+            experiment.slices,
+            epoch,
+            seed=settings.seed,
+            limit=settings.data.slices_per_epoch,
+            empty_share=settings.data.empty_share,
+        )
+        labels, corrections = current_labels(learner, experiment, rows)
+        losses, tallies = train_epoch(learner, experiment, rows, labels)
+        curve = curve_points(tallies.curve.confusion())
+        record: dict[str, Any] = {
+            "epoch": epoch,
+            "losses": losses,
+            "curve": curve,
+            "dynamics": tallies.dynamics(),
+            "corrections": describe_corrections(corrections),
+            "label_error": _label_error(experiment, rows, labels),
+        }
+        learner.history.append(record)
+        learner.epoch = epoch
+        onsets = find_onsets(learner, experiment)
+        record["onset"] = [onset.epoch for onset in onsets]
+        record["index"] = [onset.index for onset in onsets]
+        record["val"] = validate(learner, experiment)
+        record["seconds"] = round(time.monotonic() - started, 3)
+        commit()
+        experiment.progress(Progress("train", epoch, settings.epochs, detail=record))
+
+
+def train_epoch(
+    learner: Learner, experiment: Experiment, rows: NDArray[np.intp], labels: NDArray[np.uint8]
+) -> tuple[dict[str, float], EpochTallies]:
+    """One pass over ``rows`` with their current ``labels [n, H, W]``; mean losses and the epoch's tallies."""
+    settings, slices, device = experiment.settings, experiment.slices, experiment.device
+    tallies = EpochTallies(experiment.classes, device)
+    totals: dict[str, float] = {}
+    size = settings.optimiser.batch_size
+    epoch = learner.epoch + 1
+    rng = np.random.default_rng((settings.seed, epoch, 3))
+    steps = -(-len(rows) // size)
+    learner.network.train()
+    for number, start in enumerate(range(0, len(rows), size), 1):
+        part = rows[start : start + size]
+        image = augment_batch(np.array(slices.images[part]), settings.augment, rng)
+        batch = torch.from_numpy(image).to(device)
+        target = torch.from_numpy(labels[start : start + size]).to(device).long()
+        logits, losses = take_step(learner, experiment, batch, target)
+        original = torch.from_numpy(np.array(slices.labels[part])).to(device).long()
+        clean = None
+        if slices.clean is not None:
+            clean = torch.from_numpy(np.array(slices.clean[part])).to(device).long()
+        tallies.add(logits, original, clean)
+        for name, value in losses.items():
+            totals[name] = totals.get(name, 0.0) + value * len(part)
+        experiment.progress(
+            Progress("epoch", number, steps, detail={"epoch": epoch, "epochs": settings.epochs, "losses": losses})
+        )
+    return {name: value / len(rows) for name, value in totals.items()}, tallies
+
+
+def take_step(
+    learner: Learner, experiment: Experiment, image: torch.Tensor, labels: torch.Tensor
+) -> tuple[torch.Tensor, dict[str, float]]:
+    """One optimiser step; the logits at scale 1 and the losses. A loss that is not finite is skipped and counted."""
+    settings = experiment.settings
+    scales = settings.loss.scales
+    logits = logits_at_scales(learner.network, image, scales, experiment.divisor)
+    cross_entropy = mean_cross_entropy(logits, labels)
+    loss, losses = cross_entropy, {"ce": float(cross_entropy.detach())}
+    if settings.loss.weight and len(scales) > 1:
+        consistency = jensen_shannon(logits, labels != IGNORE, settings.loss.gate)
+        loss = loss + settings.loss.weight * consistency
+        losses["consistency"] = float(consistency.detach())
+    if learner.epoch < settings.loss.dice_epochs:
+        dice = torch.stack([soft_dice(z, labels) for z in logits]).mean()
+        loss = loss + dice
+        losses["dice"] = float(dice.detach())
+    losses["skipped"] = float(not bool(torch.isfinite(loss)))
+    if not losses["skipped"]:
+        _descend(learner, settings, loss)
+    else:
+        losses |= dict.fromkeys(("ce", "consistency", "dice") & losses.keys(), 0.0)
+    whole = scales.index((1, 1)) if (1, 1) in scales else 0
+    return logits[whole], losses
+
+
+def _descend(learner: Learner, settings: Settings, loss: torch.Tensor) -> None:
+    learner.step += 1
+    warm = min(1.0, learner.step / max(1, settings.optimiser.warmup_steps))
+    for group in learner.optimiser.param_groups:
+        group["lr"] = settings.optimiser.lr * warm
+    learner.optimiser.zero_grad(set_to_none=True)
+    loss.backward()  # type: ignore[no-untyped-call]
+    if settings.optimiser.clip_norm:
+        torch.nn.utils.clip_grad_norm_(learner.network.parameters(), settings.optimiser.clip_norm)
+    learner.optimiser.step()
+    update_teacher(learner.teacher, learner.network, learner.step, settings.teacher.decay)
+
+
+def current_labels(
+    learner: Learner, experiment: Experiment, rows: NDArray[np.intp]
+) -> tuple[NDArray[np.uint8], Corrections | None]:
+    """The labels to learn from: the original ones, corrected from them once a class has triggered."""
+    original = np.array(experiment.slices.labels[rows])
+    rule = correction_rule(learner, experiment)
+    if rule is None:
+        return original, None
+    model = experiment.ensemble(predictor(learner, experiment.settings))
+    return correct_rows(
+        model,
+        experiment.slices,
+        rows,
+        rule,
+        guard=experiment.settings.correction.guard,
+        device=experiment.device,
+    )
+
+
+def predictor(learner: Learner, settings: Settings) -> nn.Module:
+    """The weights that correct and are exported, in eval mode: the teacher's, or the network's where there is none."""
+    return (learner.teacher if settings.teacher.enabled else learner.network).eval()
+
+
+def correction_rule(learner: Learner, experiment: Experiment) -> Rule | None:
+    """The rule for the classes that have triggered; ``None`` while there is none or where correction is switched off."""
+    settings = experiment.settings.correction
+    onsets = learner.history[-1]["onset"] if learner.history else []
+    triggered = frozenset(index for index, epoch in enumerate(onsets) if epoch is not None)
+    if not settings.enabled or not triggered:
+        return None
+    return Rule(
+        tau=(settings.tau,) * experiment.classes,
+        triggered=triggered,
+        constraint=settings.constraint,
+        fill_ignore=settings.fill_ignore,
+    )
+
+
+def find_onsets(learner: Learner, experiment: Experiment) -> tuple[Onset, ...]:
+    """The onset of each class from its curve so far; the background (index 0) is never fitted."""
+    settings = experiment.settings.onset
+    curves = [[record["curve"][c] for record in learner.history] for c in range(experiment.classes)]
+    onsets = [
+        detect_onset(
+            [float("nan") if value is None else value for value in curve],
+            r=settings.r,
+            consecutive=settings.consecutive,
+            min_points=settings.min_points,
+            learnt=settings.learnt,
+            min_iou=settings.min_iou,
+        )
+        for curve in curves[1:]
+    ]
+    background = Onset(triggered=False, epoch=None, fit=None, index=None, reason="background is never fitted")
+    return (background, *onsets)
+
+
+def validate(learner: Learner, experiment: Experiment) -> dict[str, dict[str, object]]:
+    """Scores of the network and of its moving average on the validation slices, at the run's scales."""
+    rows = spread_rows(experiment.slices, experiment.settings.data.val_slices)
+    if not len(rows):
+        return {}
+    networks = {"student": learner.network, "teacher": learner.teacher}
+    return {
+        name: score_rows(
+            experiment.ensemble(network.eval()), experiment.slices, rows, experiment.classes, experiment.device
+        )
+        for name, network in networks.items()
+    }
+
+
+def describe_corrections(corrections: Corrections | None) -> dict[str, object] | None:
+    """Added and removed pixels per class, and the cases in which the guard cancelled a class."""
+    if corrections is None:
+        return None
+    return {
+        "added": [change.added for change in corrections.changes],
+        "removed": [change.removed for change in corrections.changes],
+        "cancelled": {case: list(classes) for case, classes in corrections.cancelled.items()},
+    }
+
+
+def _label_error(
+    experiment: Experiment, rows: NDArray[np.intp], labels: NDArray[np.uint8]
+) -> dict[str, float | None] | None:
+    """Error of the shown labels before and after correction, where clean labels are known (evaluation section 2)."""
+    slices = experiment.slices
+    if slices.clean is None:
+        return None
+    counts = label_error(slices.labels[rows], slices.clean[rows], labels, n_classes=experiment.classes).overall
+    values = {"before": counts.error_before, "after": counts.error_after, "broken_per_fixed": counts.broken_per_fixed}
+    return {name: float(v) if np.isfinite(v) else None for name, v in values.items()}
+
+
+def _out_of_patience(learner: Learner, patience: int) -> bool:
+    """Whether validation against the *given* labels has not improved for ``patience`` epochs."""
+    scores = [record["val"]["teacher"]["given_mean_iou"] or 0.0 for record in learner.history if record.get("val")]
+    return bool(patience and scores) and len(scores) - 1 - int(np.argmax(scores)) >= patience

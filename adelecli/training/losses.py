@@ -1,0 +1,56 @@
+"""The loss of algorithm section 5: cross-entropy at each scale plus consistency across the scales.
+
+All of it is computed in float32 whatever the network's precision, on pixels whose label is not ``IGNORE`` (padding counts as
+ignored). A batch without a valid pixel gives 0, never NaN, so that a run survives a case that is all ignore.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import torch
+from torch.nn import functional
+
+from adelecli.labels.classes import IGNORE
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+def mean_cross_entropy(logits: Sequence[torch.Tensor], labels: torch.Tensor) -> torch.Tensor:
+    """``mean_s CE(z_s, y)`` over the valid pixels; ``logits`` are ``[N, K, H, W]`` each, ``labels`` int64 ``[N, H, W]``."""
+    valid = (labels != IGNORE).sum().clamp(min=1)
+    terms = [functional.cross_entropy(z.float(), labels, ignore_index=IGNORE, reduction="sum") for z in logits]
+    return torch.stack(terms).mean() / valid
+
+
+def jensen_shannon(logits: Sequence[torch.Tensor], valid: torch.Tensor, gate: float) -> torch.Tensor:
+    """``JSD(p_1 .. p_S)`` averaged over the valid pixels of the images whose ``max q`` reaches ``gate``.
+
+    Stable form ``mean_s sum_c exp(lp)(lp - lq)`` with ``lq = logsumexp_s(lp) - log S``: finite gradients at any logit gap.
+    ``valid`` is bool ``[N, H, W]``. The gate is one decision per image (algorithm section 5).
+    """
+    log_p = torch.stack([functional.log_softmax(z.float(), dim=1) for z in logits])
+    log_q = torch.logsumexp(log_p, dim=0) - math.log(len(logits))
+    divergence = (log_p.exp() * (log_p - log_q)).sum(2).mean(0)
+    with torch.no_grad():
+        peak = log_q.exp().amax(1).masked_fill(~valid, 0).amax((1, 2))
+        counted = valid & (peak >= gate)[:, None, None]
+    return (divergence * counted).sum() / counted.sum().clamp(min=1)
+
+
+def soft_dice(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    """``1 - mean Dice`` over the foreground classes present in the batch; 0 where there is none.
+
+    Present classes only: an absent class has no overlap to learn, and its term would push it away from every pixel.
+    """
+    classes = logits.shape[1]
+    valid = (labels != IGNORE)[:, None]
+    probabilities = logits.float().softmax(1) * valid
+    target = functional.one_hot(labels.masked_fill(labels == IGNORE, 0), classes).movedim(3, 1) * valid
+    overlap, size = (probabilities * target).sum((0, 2, 3)), (probabilities + target).sum((0, 2, 3))
+    present = target.sum((0, 2, 3)) > 0
+    present[0] = False
+    dice = (2 * overlap + 1) / (size + 1)
+    return ((1 - dice) * present).sum() / present.sum().clamp(min=1)

@@ -1,0 +1,118 @@
+"""The network and how it is run at several scales.
+
+The U-Net is MONAI's ``DynUNet`` (MONAI rather than dynamic-network-architectures, whose dependency timm needs torchvision; both
+export cleanly). Everything that resizes is here once, so that training, correction and the exported graph compute the same
+thing: an image is resized to ``round(size * n / d)``, padded right and bottom by repetition to a multiple of the network's
+stride, and the result is cropped and resized back. Sizes use integers only, because ``int(h * 0.7)`` is baked into an exported
+graph as a constant without any warning.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from adelecli.training.settings import NetworkSettings, Scale
+
+
+def build_network(settings: NetworkSettings, channels: int, classes: int) -> nn.Module:
+    """A 2D U-Net ``[N, channels, H, W] -> logits [N, classes, H, W]`` whose sizes are multiples of ``2**depth``."""
+    from monai.networks.nets.dynunet import DynUNet
+
+    levels = settings.depth + 1
+    return DynUNet(
+        spatial_dims=2,
+        in_channels=channels,
+        out_channels=classes,
+        kernel_size=[3] * levels,
+        strides=[1] + [2] * settings.depth,
+        upsample_kernel_size=[2] * settings.depth,
+        filters=[min(settings.width * 2**level, 512) for level in range(levels)],
+        norm_name=_norm(settings),
+    )
+
+
+def _norm(settings: NetworkSettings) -> str | tuple[str, dict[str, object]]:
+    if settings.norm == "batch":
+        return "batch"
+    if settings.norm == "instance":
+        return ("instance", {"affine": True})
+    return ("group", {"num_groups": math.gcd(settings.width, 8)})
+
+
+def set_prior_bias(network: nn.Module, shares: Sequence[float]) -> None:
+    """Set the bias of the output layer to the log of the class shares (floored at 1e-4), so that the first prediction is the prior.
+
+    Without it a run may sit at "all background" for many epochs.
+    """
+    head = [module for module in network.modules() if isinstance(module, nn.Conv2d)][-1]
+    assert head.bias is not None
+    with torch.no_grad():
+        head.bias.copy_(torch.tensor([math.log(max(share, 1e-4)) for share in shares]))
+
+
+def forward_scale(network: nn.Module, image: torch.Tensor, scale: Scale, divisor: int) -> torch.Tensor:
+    """Logits ``[N, K, h, w]`` of ``image`` ``[N, C, H, W]`` at ``scale``, on the scaled grid."""
+    n, d = scale
+    # sym_max, not max: in an exported graph the sizes are symbols
+    h, w = (torch.sym_max(1, (size * n + d // 2) // d) for size in image.shape[2:])  # type: ignore[no-untyped-call]
+    scaled = image if n == d else functional.interpolate(image, size=(h, w), mode="bilinear", align_corners=False)
+    padded = functional.pad(scaled, (0, _margin(w, divisor), 0, _margin(h, divisor)), mode="replicate")
+    logits: torch.Tensor = network(padded)[:, :, :h, :w]
+    return logits
+
+
+def _margin(size: int, divisor: int) -> int:
+    """Pixels to add: up to a multiple of the stride, at least two of it, for no norm has a variance over one pixel."""
+    margin: int = torch.sym_max(2 * divisor, -(-size // divisor) * divisor) - size  # type: ignore[no-untyped-call]
+    return margin
+
+
+def resize_to(values: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
+    """``values`` on the grid of ``like`` (bilinear, half-pixel centres)."""
+    return functional.interpolate(values, size=like.shape[2:], mode="bilinear", align_corners=False)
+
+
+def logits_at_scales(
+    network: nn.Module, image: torch.Tensor, scales: Sequence[Scale], divisor: int
+) -> list[torch.Tensor]:
+    """``z_s``: logits per scale, rescaled back to the grid of ``image`` ``[N, C, H, W]`` (algorithm section 1)."""
+    return [_logits(network, image, scale, divisor) for scale in scales]
+
+
+def _logits(network: nn.Module, image: torch.Tensor, scale: Scale, divisor: int) -> torch.Tensor:
+    logits = forward_scale(network, image, scale, divisor)
+    return logits if scale[0] == scale[1] else resize_to(logits, image)
+
+
+class MultiScale(nn.Module):
+    """``q = mean_s softmax(z_s)`` as one module: ``image [N, C, H, W] -> probabilities [N, K, H, W], label, confidence``.
+
+    Correction averages probabilities, not logits (algorithm section 4); each scale's are rescaled back to the image.
+    """
+
+    def __init__(self, network: nn.Module, scales: Sequence[Scale], divisor: int) -> None:
+        super().__init__()
+        self.network, self.scales, self.divisor = network, tuple(scales), divisor
+
+    def probabilities(self, image: torch.Tensor) -> torch.Tensor:
+        """The averaged class probabilities ``[N, K, H, W]``."""
+        total: torch.Tensor | None = None
+        for scale in self.scales:
+            part = _logits(self.network, image, scale, self.divisor).softmax(1)
+            total = part if total is None else total + part
+        assert total is not None
+        return total / len(self.scales)
+
+    def forward(self, image: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Probabilities, label (uint8 ``[N, H, W]``) and confidence (its probability)."""
+        probabilities = self.probabilities(image)
+        confidence, label = probabilities.max(1)
+        return probabilities, label.to(torch.uint8), confidence

@@ -1,0 +1,87 @@
+"""What a caller of ``train`` and ``export`` may pass; the names are those of the command line."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from os import PathLike
+from typing import TYPE_CHECKING, TypedDict, TypeVar
+
+from adelecli.errors import ConfigError
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+StrPath = str | PathLike[str]
+Options = TypeVar("Options", bound="DataclassInstance")
+
+
+class TrainKeywords(TypedDict, total=False):
+    """Keywords of ``train``; ``None`` leaves the choice to the preset."""
+
+    out: StrPath
+    name: str | None
+    preset: str | None
+    config: StrPath | None
+    set: Sequence[str]
+    epochs: int | None
+    seed: int | None
+    device: str
+    patience: int | None
+    axis: str | None
+    baseline: bool
+    resume: StrPath | None
+    clean: StrPath | None
+    val: StrPath | None
+
+
+@dataclass(frozen=True)
+class TrainOptions:
+    """Options of ``train`` with their defaults.
+
+    ``out``: folder of the runs; ``clean``: folder of clean masks, for measuring only; ``val``: file with one validation
+    case id a line; ``resume``: a run folder to go on with.
+    """
+
+    out: StrPath = "runs"
+    name: str | None = None
+    preset: str | None = None
+    config: StrPath | None = None
+    set: Sequence[str] = ()
+    epochs: int | None = None
+    seed: int | None = None
+    device: str = "auto"
+    patience: int | None = None
+    axis: str | None = None
+    baseline: bool = False
+    resume: StrPath | None = None
+    clean: StrPath | None = None
+    val: StrPath | None = None
+
+
+class ExportKeywords(TypedDict, total=False):
+    """Keywords of ``export``."""
+
+    scales: Sequence[str] | None
+    name: str | None
+    licence: str
+    overwrite: bool
+
+
+@dataclass(frozen=True)
+class ExportOptions:
+    """Options of ``export``: ``scales`` as fractions (``"7/10"``; default: the run's), ``licence`` of the weights."""
+
+    scales: Sequence[str] | None = None
+    name: str | None = None
+    licence: str = "unknown"
+    overwrite: bool = False
+
+
+def read_keywords(kind: type[Options], keywords: Mapping[str, object]) -> Options:
+    """Build ``kind`` from keywords; raises ``ConfigError`` naming an unknown one."""
+    known = sorted(field.name for field in fields(kind))
+    for name in keywords:
+        if name not in known:
+            raise ConfigError(f"there is no option `{name}`", remedy=f"the options are {', '.join(known)}")
+    return kind(**keywords)

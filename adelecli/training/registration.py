@@ -1,0 +1,66 @@
+"""What stands beside a published model: its line in ``registry.toml`` and its model card.
+
+The registry names a file by a short name together with the sha256 that it must have; the card says what a person should know
+before using it. Both are made from the contract, so they cannot contradict the file.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import tomllib
+from typing import TYPE_CHECKING, Any
+
+from adelecli.errors import ConfigError
+from adelecli.training.runfolder import write_text
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from adelecli.runtime.contract import Contract
+
+
+def register_model(path: Path, blob: bytes, contract: Contract) -> None:
+    """Write or replace the entry of ``path`` in the ``registry.toml`` beside it, and its card. Raises ``ConfigError``."""
+    import tomli_w
+
+    registry = path.with_name("registry.toml")
+    entries: dict[str, Any] = {}
+    if registry.exists():
+        try:
+            entries = tomllib.loads(registry.read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+            raise ConfigError(f"is not a readable registry ({error})", path=registry, remedy="mend it") from None
+    entries[path.stem] = {
+        "file": path.name,
+        "sha256": hashlib.sha256(blob).hexdigest(),
+        "classes": [entry.name for entry in contract.classes],
+        "data": str(contract.run["data"]),
+        "licence": contract.licence,
+        "card": f"{path.stem}.md",
+    }
+    write_text(registry, tomli_w.dumps(entries))
+    write_text(path.with_suffix(".md"), format_card(path, contract))
+
+
+def format_card(path: Path, contract: Contract) -> str:
+    """The model card in Markdown."""
+    rows = "\n".join(
+        f"| {c.id} | {c.name} | {'-' if c.onset is None else c.onset} | {'yes' if c.triggered else 'no'} | {c.tau:g} |"
+        for c in contract.classes
+    )
+    scales = ", ".join(f"{n}/{d}" for n, d in contract.scales)
+    return f"""# Model card: {path.stem}
+
+* File: `{path.name}`, run `{contract.run["id"]}`, preset `{contract.run["preset"]}`, seed {contract.run["seed"]}, made {contract.created}
+* Licence of the weights: {contract.licence}
+* Training data: sha256 `{contract.run["data"]}` over all inputs; their labels were noisy, no clean label was used
+* Input: {len(contract.channels)} channel(s) ({", ".join(contract.channel_names)}), slices along {contract.grid.axis}, scales {scales}
+* Proved against the trained network on {contract.parity["inputs"]} inputs: probabilities differ by at most {contract.parity["max_probability_difference"]:.2g}
+
+| id | class | onset (epoch) | corrected | tau |
+|---|---|---|---|---|
+{rows}
+
+Intended use: correcting segmentation labels of the same kind as the training data, with review of what changed. Not a medical device.
+A class that has not triggered is never changed. The quality on other scanners, patients or annotators is unknown until measured.
+"""

@@ -1,0 +1,102 @@
+"""Correct the labels of the slices that the next epoch will show (algorithm section 4).
+
+Every correction starts from the original labels, so only the slices that are about to be seen need one, and what an epoch sees
+is a function of the teacher's weights, the original labels and the triggered classes: a resumed run recomputes it exactly.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from adelecli.labels.classes import IGNORE
+from adelecli.labels.correction import Change, Rule, correct_labels, count_changes, guard_collapse
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from numpy.typing import NDArray
+
+    from adelecli.training.dataset import Slices
+    from adelecli.training.network import MultiScale
+
+BATCH = 32
+
+
+@dataclass
+class Corrections:
+    """What a correction did: changes per class, cases in which the guard cancelled a class."""
+
+    changes: tuple[Change, ...]
+    cancelled: dict[str, tuple[int, ...]] = field(default_factory=dict)
+
+
+@torch.inference_mode()
+def predict_rows(
+    model: MultiScale, slices: Slices, rows: NDArray[np.intp], device: torch.device
+) -> Iterator[tuple[NDArray[np.intp], NDArray[np.uint8], NDArray[np.float32]]]:
+    """Batches of ``(rows, label [n, H, W], confidence [n, H, W])``; the model must be in eval mode."""
+    for start in range(0, len(rows), BATCH):
+        part = rows[start : start + BATCH]
+        image = torch.from_numpy(np.ascontiguousarray(slices.images[part])).to(device)
+        _, label, confidence = model(image)
+        yield part, label.cpu().numpy(), confidence.float().cpu().numpy()
+
+
+def correct_rows(
+    model: MultiScale,
+    slices: Slices,
+    rows: NDArray[np.intp],
+    rule: Rule,
+    *,
+    guard: float,
+    device: torch.device,
+) -> tuple[NDArray[np.uint8], Corrections]:
+    """Corrected labels ``[len(rows), H, W]`` in the order of ``rows``, and what was changed.
+
+    The guard judges the shown slices of a case together. Rows without a triggered class are not predicted under
+    ``constraint="slice"``, because nothing there may change.
+    """
+    order = np.argsort(rows, kind="stable")
+    corrected = np.array(slices.labels[rows])
+    counts = Corrections(tuple(Change(0, 0, 0, 0) for _ in rule.tau))
+    eligible = order[_eligible(corrected[order], rule)]
+    case_of = slices.table["case"][rows]
+    for part in _whole_cases(eligible, case_of):
+        predictions = list(predict_rows(model, slices, rows[part], device))
+        labels = np.concatenate([label for _, label, _ in predictions])
+        confidence = np.concatenate([value for _, _, value in predictions])
+        before = corrected[part]
+        case = int(case_of[part[0]])
+        after = correct_labels(before, labels, confidence, rule, present=_present(slices, case, rule))
+        if guard < 1:
+            after, cancelled = guard_collapse(before, after, sorted(rule.triggered), limit=guard)
+            if cancelled:
+                counts.cancelled[slices.case_ids[case]] = cancelled
+        changes = count_changes(before, after, len(rule.tau))
+        counts.changes = tuple(a + b for a, b in zip(counts.changes, changes, strict=True))
+        corrected[part] = after
+    return corrected, counts
+
+
+def _eligible(labels: NDArray[np.uint8], rule: Rule) -> NDArray[np.bool_]:
+    if rule.constraint != "slice":
+        return np.ones(len(labels), dtype=bool)
+    return np.asarray(np.isin(labels, sorted(rule.triggered)).any((1, 2)))
+
+
+def _whole_cases(positions: NDArray[np.intp], case_of: NDArray[np.int32]) -> Iterator[NDArray[np.intp]]:
+    """``positions`` (sorted by row, hence by case) cut where the case changes."""
+    if len(positions):
+        yield from np.split(positions, np.flatnonzero(np.diff(case_of[positions])) + 1)
+
+
+def _present(slices: Slices, case: int, rule: Rule) -> frozenset[int] | None:
+    """The classes of the whole case's original labels; only ``constraint="volume"`` needs them."""
+    if rule.constraint != "volume":
+        return None
+    found = np.unique(slices.labels[slices.rows_of(case)])
+    return frozenset(int(i) for i in found if i != IGNORE)

@@ -1,0 +1,99 @@
+"""The run folder: what is in it, and how it is written so that a stopped run is never half a run.
+
+``checkpoint.safetensors`` is the single point of commitment: it holds the weights, the optimiser's and, in its metadata, the whole
+history. ``state.json`` and ``history.jsonl`` are copies of that for people and programs and are rewritten from it on resume.
+Everything is written beside and renamed. No pickle.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import time
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from adelecli.errors import InputError, OutputError
+from adelecli.version import __version__
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+CHECKPOINT = "checkpoint.safetensors"
+LIBRARIES = ("torch", "numpy", "monai", "onnx", "zarr", "scipy", "nibabel")
+
+
+def make_run_folder(out: Path, name: str) -> Path:
+    """A new folder ``out/<time>-<name>``. Raises ``OutputError`` where it cannot be made."""
+    folder = out / f"{time.strftime('%Y%m%d-%H%M%S')}-{name}"
+    number = 1
+    while folder.exists():
+        number += 1
+        folder = out / f"{time.strftime('%Y%m%d-%H%M%S')}-{name}-{number}"
+    try:
+        folder.mkdir(parents=True)
+    except OSError as error:
+        raise OutputError(f"cannot be made ({error.strerror})", path=folder, remedy="pass another --out") from None
+    return folder
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write beside, sync, rename: a reader sees the old file or the new one."""
+    temporary = path.with_name(f".{path.name}.tmp")
+    try:
+        with temporary.open("w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError as error:
+        raise OutputError(f"cannot be written ({error.strerror})", path=path, remedy="free space or rights") from None
+
+
+def write_json(path: Path, value: Mapping[str, object]) -> None:
+    """Strict JSON (no NaN), atomically."""
+    write_text(path, json.dumps(value, indent=2, allow_nan=False, ensure_ascii=False) + "\n")
+
+
+def read_json(path: Path) -> dict[str, object]:
+    """A JSON object of a run folder. Raises ``InputError`` where the folder is no run."""
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"is not a run folder of adele ({error})", path=path, remedy="pass a folder of runs/"
+        ) from None
+    if not isinstance(value, dict):
+        raise InputError("holds no JSON object", path=path)
+    return value
+
+
+def write_history(folder: Path, history: Sequence[Mapping[str, object]]) -> None:
+    """``history.jsonl``: one line per epoch."""
+    lines = [json.dumps(record, allow_nan=False) for record in history]
+    write_text(folder / "history.jsonl", "".join(f"{line}\n" for line in lines))
+
+
+def library_versions() -> dict[str, str]:
+    """Versions of what a result depends on."""
+    versions = {"adele": __version__, "python": platform.python_version()}
+    for name in LIBRARIES:
+        try:
+            versions[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return versions
+
+
+def newest_run(runs: Path) -> Path:
+    """The newest finished run below ``runs``. Raises ``InputError`` where there is none."""
+    found = []
+    for state in runs.glob("*/state.json"):
+        value = read_json(state)
+        if value.get("finished"):
+            found.append((str(value.get("finished_at", "")), state.parent))
+    if not found:
+        raise InputError("holds no finished run", path=runs, remedy="run `adele train`, or name a run folder")
+    return max(found)[1]

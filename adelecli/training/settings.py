@@ -1,0 +1,244 @@
+"""What a training run can be told, as one frozen tree of values with a default for each.
+
+A run is decided by this tree and its data alone, so it is written into the run folder in full (``config.toml``) and read back when
+the run resumes. Unknown keys are errors that name their path: a misspelt option that is ignored would be a wrong experiment.
+
+Sources: the method is algorithm section 3 (onset), 4 (correction), 5 (loss) and 6 (presets) of ADELE, arXiv 2110.03740.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta, Struct
+
+from adelecli.errors import ConfigError
+
+Share = Annotated[float, Meta(ge=0, le=1)]
+Positive = Annotated[float, Meta(gt=0)]
+Count = Annotated[int, Meta(ge=1)]
+Natural = Annotated[int, Meta(ge=0)]
+Scale = tuple[Count, Count]
+
+
+class DataSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    """How volumes become slices. ``None`` and ``"auto"`` are decided once from the data and then fixed."""
+
+    axis: Literal["auto", "z", "y", "x"] = "auto"
+    """Slice axis in the canonical frame; ``auto`` takes the coarsest."""
+    max_size: Count = 256
+    """Longest in-plane side in pixels; larger slices are shrunk to it."""
+    spacing: tuple[Positive, Positive] | None = None
+    """In-plane spacing (row, column) in mm; ``None``: native where the cases agree, else their median."""
+    intensity: Literal["auto", "fixed", "volume"] = "auto"
+    """``fixed``: one window for all volumes (CT); ``volume``: percentiles and z-score of each volume (MR)."""
+    val_share: Share = 0.15
+    """Share of the patients held out for validation where no list is given."""
+    patient: str | None = None
+    """Regular expression whose first group is the patient in a case id; ``None``: each case is a patient."""
+    slices_per_epoch: Natural = 2000
+    """Slices shown in one epoch; 0 shows all. Bounds the time of an epoch, whatever the size of the data set."""
+    empty_share: Share = 0.2
+    """Largest share of slices without any labelled foreground in an epoch."""
+    val_slices: Natural = 600
+    """Slices on which an epoch is validated, evenly spread; 0 takes all."""
+    ignore: Natural | None = 255
+    """The label id that means "do not know", where the data set names none."""
+
+
+class NetworkSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    """The U-Net: MONAI's ``DynUNet`` with ``width * 2**level`` channels at each of ``depth + 1`` levels."""
+
+    width: Count = 12
+    depth: Annotated[int, Meta(ge=1, le=6)] = 3
+    norm: Literal["batch", "group", "instance"] = "group"
+    prior_bias: bool = True
+    """Start the output bias at the log of the class shares, so that no epoch is spent on learning "all background"."""
+
+
+class OptimiserSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    """SGD or AdamW at a constant rate after a linear warm-up (a decaying rate would bend the onset's curve)."""
+
+    name: Literal["adamw", "sgd"] = "adamw"
+    lr: Positive = 1e-3
+    momentum: Share = 0.9
+    weight_decay: Annotated[float, Meta(ge=0)] = 1e-4
+    batch_size: Count = 16
+    warmup_steps: Natural = 20
+    clip_norm: Annotated[float, Meta(ge=0)] = 5.0
+    """Largest gradient norm; 0 switches clipping off."""
+
+
+class LossSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    """``mean_s CE + weight * JSD`` over the scales (algorithm section 5), plus soft Dice in the first epochs."""
+
+    scales: tuple[Scale, ...] = ((7, 10), (1, 1), (3, 2))
+    """Integer fractions: only those export exactly."""
+    weight: Annotated[float, Meta(ge=0)] = 1.0
+    gate: Share = 0.8
+    """Consistency counts for images where the mean probability reaches this somewhere."""
+    dice_epochs: Natural = 2
+    """Epochs in which soft Dice is added: cross-entropy alone may leave small classes unlearnt for long."""
+
+
+class OnsetSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    """When memorisation of a class begins (algorithm section 3)."""
+
+    r: Share = 0.9
+    consecutive: Count = 2
+    min_points: Annotated[int, Meta(ge=4)] = 4
+    learnt: Share = 0.05
+    min_iou: Share = 0.1
+
+
+class CorrectionSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    """Which pixels are corrected (algorithm section 4)."""
+
+    enabled: bool = True
+    tau: Share = 0.6
+    constraint: Literal["slice", "volume", "none"] = "slice"
+    guard: Share = 0.5
+    """Cancel a correction that removes more than this share of a class from a case; 1 switches the guard off."""
+    fill_ignore: bool = False
+
+
+class TeacherSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    """Exponential moving average of the weights, used in eval mode for correction and export."""
+
+    enabled: bool = True
+    decay: Share = 0.99
+
+
+class AugmentSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    """Label-preserving changes of a slice while training; off by default, as in the paper's preset."""
+
+    brightness: Annotated[float, Meta(ge=0)] = 0.0
+    """Standard deviation of an additive shift, in units of the normalised image."""
+    contrast: Share = 0.0
+    """Largest relative change of contrast."""
+    noise: Annotated[float, Meta(ge=0)] = 0.0
+    """Standard deviation of added Gaussian noise."""
+
+
+class Settings(Struct, frozen=True, forbid_unknown_fields=True):
+    """Everything that decides a run besides its data."""
+
+    preset: str = "adele"
+    epochs: Count = 20
+    seed: Natural = 0
+    patience: Natural = 0
+    """Stop after this many epochs without a better validation IoU; 0 never stops early."""
+    data: DataSettings = DataSettings()
+    network: NetworkSettings = NetworkSettings()
+    optimiser: OptimiserSettings = OptimiserSettings()
+    loss: LossSettings = LossSettings()
+    onset: OnsetSettings = OnsetSettings()
+    correction: CorrectionSettings = CorrectionSettings()
+    teacher: TeacherSettings = TeacherSettings()
+    augment: AugmentSettings = AugmentSettings()
+
+
+# `paper`: algorithm section 6; network and optimiser are the user's there, so they stay ours but for the batch norm.
+PRESETS: dict[str, dict[str, object]] = {
+    "adele": {},
+    "paper": {
+        "network": {"norm": "batch", "prior_bias": False},
+        "loss": {"dice_epochs": 0},
+        "correction": {"tau": 0.8, "guard": 1.0},
+        "teacher": {"enabled": False},
+    },
+}
+
+BASELINE: dict[str, object] = {
+    "loss": {"scales": [[1, 1]], "weight": 0.0},
+    "correction": {"enabled": False},
+}
+"""What ``--baseline`` changes: one scale, no consistency, no correction. The moving average is kept beside it, unused."""
+
+
+def resolve_settings(
+    preset: str | None = None,
+    *,
+    config: Path | None = None,
+    overrides: tuple[str, ...] = (),
+    flags: dict[str, object] | None = None,
+    baseline: bool = False,
+) -> Settings:
+    """Settings from preset, file, ``key=value`` overrides and flags; each of them outranks the one before.
+
+    Raises ``ConfigError`` for an unknown preset, an unreadable file, an unknown key (its path is named) or a value out of range.
+    """
+    from_file = _read_toml(config) if config else {}
+    name = preset or str(from_file.get("preset", "adele"))
+    if name not in PRESETS:
+        raise ConfigError(f"unknown preset {name!r}", remedy=f"presets: {', '.join(PRESETS)}")
+    layers = [PRESETS[name], from_file, *map(_parse_override, overrides)]
+    if baseline:
+        layers.append(BASELINE)
+    layers.append({key: value for key, value in (flags or {}).items() if value is not None})
+    merged: dict[str, object] = {}
+    for layer in layers:
+        _merge(merged, layer)
+    merged["preset"] = name
+    return _convert(merged, config)
+
+
+def read_settings(path: Path) -> Settings:
+    """The settings that a run folder's ``config.toml`` holds. Raises ``ConfigError``."""
+    return _convert(_read_toml(path), path)
+
+
+def format_settings(settings: Settings) -> str:
+    """The settings as TOML; TOML has no null, so keys whose value is ``None`` are left out."""
+    import tomli_w
+
+    values: dict[str, object] = _without_none(msgspec.to_builtins(settings))  # type: ignore[assignment]
+    return tomli_w.dumps(values)
+
+
+def _read_toml(path: Path) -> dict[str, object]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ConfigError("no such file", path=path, remedy="name an existing TOML file") from None
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ConfigError(f"not a readable TOML file ({error})", path=path) from None
+
+
+def _parse_override(text: str) -> dict[str, object]:
+    key, sign, value = text.partition("=")
+    if not sign or not key.strip():
+        raise ConfigError(f"{text!r} is not key=value", remedy="write for instance --set optimiser.lr=0.01")
+    try:
+        parsed: object = tomllib.loads(f"v = {value}")["v"]
+    except tomllib.TOMLDecodeError:
+        parsed = value
+    for part in reversed(key.strip().split(".")):
+        parsed = {part: parsed}
+    assert isinstance(parsed, dict)
+    return parsed
+
+
+def _merge(target: dict[str, object], layer: dict[str, object]) -> None:
+    for key, value in layer.items():
+        current = target.get(key)
+        if isinstance(current, dict) and isinstance(value, dict):
+            _merge(current, value)
+        else:
+            target[key] = dict(value) if isinstance(value, dict) else value
+
+
+def _convert(values: dict[str, object], path: Path | None) -> Settings:
+    try:
+        return msgspec.convert(values, Settings)
+    except msgspec.ValidationError as error:
+        raise ConfigError(str(error), path=path, remedy="see `adele train --help` and docs/settings.md") from None
+
+
+def _without_none(value: object) -> object:
+    if isinstance(value, dict):
+        return {key: _without_none(item) for key, item in value.items() if item is not None}
+    return value

@@ -1,0 +1,262 @@
+"""Which files are cases, and which mask belongs to which image.
+
+File names are the only link between a mask and its image, so this module is strict where a guess could pair the wrong
+patient, and lenient everywhere else: any names, any mixture of channels, nnU-Net, Decathlon and VOC folders as they
+are. What cannot be used is a fault of that case alone; only when nothing at all is usable does a call raise.
+
+A case id is the file's stem without its ending (``.nii.gz`` is one ending) and without a channel suffix ``_0000``. Four
+digits are also how people number patients. So a suffix counts as a channel only where that can be: a mask carries it
+alone and as ``_0000``; an image that has the whole name of a mask belongs to that mask; channels start at ``_0000``
+without gaps.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from adelecli.errors import CaseError, ConfigError, InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+ENDINGS = (".nii.gz", ".nii", ".png", ".tif", ".tiff", ".jpg", ".jpeg", ".bmp")
+MASK_FOLDERS = ("masks", "labelsTr", "SegmentationClass")
+IMAGE_FOLDERS = ("images", "imagesTr", "JPEGImages")
+_SAFE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
+_CHANNEL = re.compile(r"(.+)_(\d{4})")
+
+
+@dataclass(frozen=True)
+class Case:
+    """One patient, scan or picture: its image files in channel order, and its mask if it has one."""
+
+    id: str
+    images: tuple[Path, ...]
+    mask: Path | None = None
+
+
+@dataclass(frozen=True)
+class Pairing:
+    """What a folder holds: usable ``cases`` by id, ``faults`` as (id, error), and the images that no mask asks for."""
+
+    cases: tuple[Case, ...]
+    faults: tuple[tuple[str, CaseError], ...] = ()
+    spare_images: tuple[Path, ...] = ()
+
+
+@dataclass(frozen=True)
+class _File:
+    path: Path
+    stem: str
+
+    @property
+    def base(self) -> str:
+        match = _CHANNEL.fullmatch(self.stem)
+        return match[1] if match else self.stem
+
+    @property
+    def channel(self) -> int | None:
+        match = _CHANNEL.fullmatch(self.stem)
+        return int(match[2]) if match else None
+
+
+def pair_cases(masks: Path, images: Path | None = None) -> Pairing:
+    """Pair the masks of a folder (or one mask file) with their images (None: the sibling ``images/`` or ``imagesTr/``).
+
+    Raises InputError when a folder is missing or empty or nothing pairs, ConfigError when both are the same folder.
+    """
+    masks = _enter(Path(masks), MASK_FOLDERS)
+    mask_files = _list_files(masks, "masks")
+    images = find_images(masks) if images is None else _enter(Path(images), IMAGE_FOLDERS)
+    image_files = _list_files(images, "images")
+    if masks.resolve() == images.resolve():
+        raise ConfigError("is given both as masks and as images", path=masks, remedy="name two different places")
+    by_mask = _identify_masks(mask_files)
+    by_hand = masks.is_file() and images.is_file()  # then they belong together, whatever their names
+    by_image = {next(iter(by_mask)): image_files} if by_hand else _identify_images(image_files, by_mask)
+    pairing = _assemble(by_mask, by_image, images)
+    if not pairing.cases:
+        fact = f"none of its {len(mask_files)} masks has a usable image in {images}"
+        _refuse_all(masks, pairing, fact, "give a mask and its image the same name")
+    return pairing if masks.is_dir() else replace(pairing, spare_images=())  # one mask asks for one image
+
+
+def list_images(images: Path) -> Pairing:
+    """List the images of a folder (or one image file) as cases without masks; InputError when there is none."""
+    images = _enter(Path(images), IMAGE_FOLDERS)
+    pairing = _assemble(None, _identify_images(_list_files(images, "images"), ()), images)
+    if not pairing.cases:
+        _refuse_all(images, pairing, "none of its images can be used")
+    return pairing
+
+
+def list_masks(masks: Path) -> Pairing:
+    """List the masks of a folder (or one mask file) as cases without images; InputError when there is none."""
+    masks = _enter(Path(masks), MASK_FOLDERS)
+    pairing = _assemble(_identify_masks(_list_files(masks, "masks")), None, masks)
+    if not pairing.cases:
+        _refuse_all(masks, pairing, "none of its masks can be used")
+    return pairing
+
+
+def find_masks(folder: Path) -> Path:
+    """Find the masks of a data folder: ``masks``, ``labelsTr`` or ``SegmentationClass``; InputError without."""
+    found = next((folder / name for name in MASK_FOLDERS if (folder / name).is_dir()), None)
+    if found is None:
+        raise InputError("holds neither masks/ nor labelsTr/", path=folder, remedy="name the folder of the masks")
+    return found
+
+
+def find_images(masks: Path) -> Path:
+    """Find the images beside a folder of masks (or beside the folder of one mask file); InputError when none are."""
+    folder = masks if masks.is_dir() else masks.parent
+    beside = folder.resolve().parent if folder.name in {"", ".."} else folder.parent
+    split = folder.name.removeprefix("labels") if folder.name.startswith("labels") else None
+    names = IMAGE_FOLDERS if not split else (f"images{split}", *IMAGE_FOLDERS)  # nnU-Net: labelsTs goes with imagesTs
+    found = next((beside / name for name in names if (beside / name).is_dir()), None)
+    if found is None:
+        raise InputError(
+            "no images/ or imagesTr/ lies beside the masks", path=masks, remedy="name it with --images DIR"
+        )
+    return found
+
+
+def split_name(name: str) -> tuple[str, str] | None:
+    """Split a file name into stem and ending, or None when it is not a name of ours (another ending, a hidden file)."""
+    ending = next((ending for ending in ENDINGS if name.lower().endswith(ending)), None)
+    if ending is None or name.startswith("."):
+        return None
+    return name[: -len(ending)], name[-len(ending) :]
+
+
+def _enter(place: Path, names: Sequence[str]) -> Path:
+    # A data set's root is as good as the folder inside it, unless the root holds usable files itself.
+    if place.is_dir() and not any(split_name(entry.name) for entry in _list_entries(place) if entry.is_file()):
+        return next((place / name for name in names if (place / name).is_dir()), place)
+    return place
+
+
+def _list_files(place: Path, what: str) -> list[_File]:
+    expected = f"expected {', '.join(ENDINGS)}"
+    if not place.exists():
+        raise InputError("there is no such file or folder", path=place, remedy=f"name what holds the {what}")
+    paths = [place] if place.is_file() else _list_entries(place)
+    # A broken link is kept: it stands for a case that somebody expects, and becomes its fault.
+    named = [(path, split_name(path.name)) for path in paths if path.is_file() or path.is_symlink()]
+    files = [_File(path, parts[0]) for path, parts in named if parts]
+    if not files:
+        raise InputError(f"holds no {what}" if place.is_dir() else "has an unknown ending", path=place, remedy=expected)
+    return files
+
+
+def _list_entries(folder: Path) -> list[Path]:
+    try:
+        return sorted(folder.iterdir())
+    except OSError as error:
+        raise InputError(f"cannot be listed ({error.strerror})", path=folder, remedy="check its permissions") from error
+
+
+def _identify_masks(files: Iterable[_File]) -> dict[str, list[_File]]:
+    found: dict[str, list[_File]] = defaultdict(list)
+    for base, group in _group(files).items():
+        for file in group:
+            alone = len(group) == 1 and file.channel in {None, 0}
+            found[base if alone else file.stem].append(file)
+    return found
+
+
+def _identify_images(files: Iterable[_File], masks: Iterable[str]) -> dict[str, list[_File]]:
+    found: dict[str, list[_File]] = defaultdict(list)
+    known = frozenset(masks)
+    for base, group in _group(files).items():
+        channels = base in known or any(file.channel == 0 for file in group)
+        for file in group:
+            found[base if channels and file.stem not in known else file.stem].append(file)
+    return found
+
+
+def _group(files: Iterable[_File]) -> dict[str, list[_File]]:
+    groups: dict[str, list[_File]] = defaultdict(list)
+    for file in files:
+        groups[file.base].append(file)
+    return groups
+
+
+def _assemble(
+    masks: Mapping[str, list[_File]] | None, images: Mapping[str, list[_File]] | None, place: Path
+) -> Pairing:
+    wanted = sorted(masks if masks is not None else images or ())
+    folded: dict[str, list[str]] = defaultdict(list)
+    for name in wanted:
+        folded[name.casefold()].append(name)
+    cases: list[Case] = []
+    faults: list[tuple[str, CaseError]] = []
+    for name in wanted:
+        try:
+            mask = None if masks is None else _only_mask(name, masks[name])
+            paths = () if images is None else _order_channels(name, images.get(name, []), mask, place)
+            _check_id(name, folded[name.casefold()], mask or paths[0])
+            cases.append(Case(name, paths, mask))
+        except CaseError as fault:
+            faults.append((name, fault))
+    return Pairing(tuple(cases), tuple(faults), _list_spare(masks, images))
+
+
+def _list_spare(masks: Mapping[str, list[_File]] | None, images: Mapping[str, list[_File]] | None) -> tuple[Path, ...]:
+    if masks is None or images is None:
+        return ()
+    return tuple(sorted(file.path for name, files in images.items() if name not in masks for file in files))
+
+
+def _only_mask(name: str, files: Sequence[_File]) -> Path:
+    if len(files) > 1:
+        names = ", ".join(file.path.name for file in files)
+        raise CaseError(f"has {len(files)} masks ({names})", path=name, remedy="leave one of them")
+    return _inside(files[0].path)
+
+
+def _order_channels(name: str, files: Sequence[_File], mask: Path | None, place: Path) -> tuple[Path, ...]:
+    if not files:
+        raise CaseError(f"has no image in {place}", path=mask, remedy=f"add its image as {name} or {name}_0000, ...")
+    ordered = sorted(files, key=lambda file: -1 if file.channel is None else file.channel)
+    numbers = [file.channel for file in ordered]
+    if len(files) > 1 and numbers != list(range(len(files))):
+        names = ", ".join(file.path.name for file in ordered)
+        raise CaseError(
+            f"its images are not one set of channels ({names})",
+            path=name,
+            remedy="number them _0000, _0001, ... without gaps",
+        )
+    return tuple(_inside(file.path) for file in ordered)
+
+
+def _inside(path: Path) -> Path:
+    if not path.is_symlink():
+        return path
+    if not path.exists():
+        raise CaseError("is a link to a file that is not there", path=path, remedy="copy the file here")
+    if not path.resolve().is_relative_to(path.parent.resolve()):
+        raise CaseError("is a link that leaves its folder", path=path, remedy="copy the file here")
+    return path
+
+
+def _check_id(name: str, twins: Sequence[str], path: Path) -> None:
+    if not _SAFE_ID.fullmatch(name):
+        raise CaseError(
+            f"{name!r} cannot be a case id",
+            path=path,
+            remedy="rename it with letters, digits, dot, dash and underscore, at most 128",
+        )
+    if len(twins) > 1:
+        raise CaseError(f"{' and '.join(twins)} differ only by case", path=path, remedy="rename one of them")
+
+
+def _refuse_all(place: Path, pairing: Pairing, fact: str, remedy: str | None = None) -> None:
+    first = f" (the first: {pairing.faults[0][1]})" if pairing.faults else ""
+    spare = ", ".join(path.name for path in pairing.spare_images[:3])
+    there = f"; images that are there: {spare}" if spare else ""
+    raise InputError(f"{fact}{first}{there}", path=place, remedy=remedy)

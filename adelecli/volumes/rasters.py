@@ -1,0 +1,94 @@
+"""Pictures as volumes: PNG, TIFF, JPEG and BMP, one page one slice, pixels exactly as stored.
+
+In a mask the number in the file is the label: palette indices and 16-bit values are kept, colours are refused because
+they are no numbers, and JPEG is refused because it changes them. EXIF rotation is not applied, for it would not be to
+the mask either.
+"""
+
+from __future__ import annotations
+
+import warnings
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from adelecli.errors import CaseError
+from adelecli.volumes.damage import refuse_damage
+from adelecli.volumes.geometry import Geometry, make_raster_geometry
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+FORMATS = ("PNG", "TIFF", "JPEG", "BMP")
+_GREY = frozenset({"1", "L", "I", "F", "I;16", "I;16B", "I;16L", "I;16N"})
+_INDEXED = frozenset({"P"})
+
+
+def read_picture(path: Path) -> tuple[npt.NDArray[Any], Geometry]:
+    """Read a picture as channels [C, Z, Y, X]: grey is one channel, colour is three, transparency is left out."""
+    with _open_picture(path) as picture:
+        pages = [np.atleast_3d(np.asarray(_drop_transparency(page))) for page in _turn_pages(picture, path)]
+    array = np.moveaxis(np.stack(pages), -1, 0)  # [Z, Y, X, C] -> [C, Z, Y, X]
+    return _to_native(array), make_raster_geometry((array.shape[1], array.shape[2], array.shape[3]))
+
+
+def read_indexed(path: Path) -> tuple[npt.NDArray[Any], Geometry]:
+    """Read a mask [Z, Y, X] of grey values or palette indices; CaseError for colours and for JPEG."""
+    with _open_picture(path) as picture:
+        if picture.format == "JPEG":
+            raise CaseError("is a JPEG, which does not keep label values", path=path, remedy="save the mask as PNG")
+        if picture.mode not in _GREY | _INDEXED:
+            raise CaseError(
+                f"is a colour picture ({picture.mode}), so its labels are unknown",
+                path=path,
+                remedy="save the mask as grey values or palette indices",
+            )
+        array = np.stack([np.asarray(page) for page in _turn_pages(picture, path)])
+    return _to_native(array), make_raster_geometry((array.shape[0], array.shape[1], array.shape[2]))
+
+
+def read_picture_geometry(path: Path) -> Geometry:
+    """Read the size of a picture without its pixels."""
+    with _open_picture(path) as picture:
+        return make_raster_geometry((_count_pages(picture), picture.height, picture.width))
+
+
+@contextmanager
+def _open_picture(path: Path) -> Iterator[Image.Image]:
+    # Pillow warns of odd metadata and stays silent about nothing that matters; beyond 179 megapixels it refuses.
+    with refuse_damage(path, "a picture"), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        with Image.open(path, formats=FORMATS) as picture:
+            yield picture
+
+
+def _turn_pages(picture: Image.Image, path: Path) -> Iterator[Image.Image]:
+    size, mode = picture.size, picture.mode
+    for number in range(_count_pages(picture)):
+        picture.seek(number)
+        if picture.size != size or picture.mode != mode:
+            raise CaseError(
+                f"page {number + 1} differs from the first in size or mode", path=path, remedy="split the file"
+            )
+        yield picture
+
+
+def _count_pages(picture: Image.Image) -> int:
+    # Only TIFF pages are slices; an animated PNG or a JPEG with a preview is one picture.
+    return int(getattr(picture, "n_frames", 1)) if picture.format == "TIFF" else 1
+
+
+def _drop_transparency(page: Image.Image) -> Image.Image:
+    if page.mode in _GREY:
+        return page
+    return page.convert("L" if page.mode in {"LA", "La"} else "RGB")
+
+
+def _to_native(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    if array.dtype == np.bool_:
+        return array.astype(np.uint8)
+    return np.ascontiguousarray(array, array.dtype.newbyteorder("="))

@@ -1,0 +1,155 @@
+"""Every way to end has its exit code, and an error is one line."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from adelecli.errors import AdeleError, CaseError, ConfigError, DeviceError, InputError, ModelError, OutputError
+
+CODES = [(ConfigError, 2), (CaseError, 3), (DeviceError, 5), (ModelError, 6), (InputError, 7), (OutputError, 8)]
+
+
+@pytest.mark.parametrize(("kind", "code"), CODES)
+def test_an_error_is_one_line_and_one_code(adele, replace, kind: type[AdeleError], code: int) -> None:
+    """The file, the fact, the remedy on stderr; nothing on stdout."""
+
+    def act(_):
+        raise kind("is damaged\nin two lines", path="a.nii", remedy="copy it again")
+
+    replace("verify", act)
+    ended = adele("verify", "store")
+    assert (ended.code, ended.out) == (code, "")
+    assert ended.err == "Error: a.nii: is damaged in two lines; copy it again\n"
+
+
+@pytest.mark.parametrize(("kind", "code"), CODES)
+def test_json_errors_are_one_object(adele, replace, kind: type[AdeleError], code: int) -> None:
+    """With --json a pipeline reads the error where it reads results."""
+
+    def act(_):
+        raise kind("is damaged", path="a.nii")
+
+    replace("verify", act)
+    ended = adele("verify", "store", "--json")
+    assert json.loads(ended.out) == {"error": "a.nii: is damaged", "code": code}
+    assert ended.err == "Error: a.nii: is damaged\n"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--nonsense"],
+        ["corect"],
+        ["correct", "--nonsense"],
+        ["correct", "m"],
+        ["verify"],
+        ["convert", "s", "-o", "x", "--which", "all"],
+    ],
+)
+def test_usage_errors_are_one_line(adele, words: list[str]) -> None:
+    """Code 2, what is wrong, where the help is."""
+    ended = adele(*words)
+    assert ended.code == 2
+    assert ended.err.startswith("Error: adele")
+    assert ended.err.endswith(" -h`\n")
+    assert ended.err.count("\n") == 1
+
+
+def test_usage_errors_as_json(adele) -> None:
+    """A misspelt option under --json is an object too."""
+    assert json.loads(adele("verify", "--json").out)["code"] == 2
+
+
+def test_a_misspelt_command_suggests_the_right_one(adele) -> None:
+    """The nearest names are listed."""
+    assert "correct" in adele("corect").err
+
+
+def test_nothing_at_all_shows_the_help(adele) -> None:
+    """`adele` alone is not an error message but the help, with the code of a usage error."""
+    ended = adele()
+    assert ended.code == 2
+    assert "Commands:" in ended.err
+
+
+def test_a_missing_extra_is_told_in_one_line(adele, replace) -> None:
+    """Where torch is not installed, `train` names the extra."""
+
+    def act(_):
+        raise ModuleNotFoundError("No module named 'torch'", name="torch")
+
+    replace("train", act)
+    ended = adele("train")
+    assert ended.code == 2
+    assert "torch is not installed" in ended.err
+    assert "adele[train]" in ended.err
+
+
+def test_ctrl_c_is_130(adele, replace) -> None:
+    """An interruption is one line that says how to go on."""
+
+    def act(_):
+        raise KeyboardInterrupt
+
+    replace("verify", act)
+    ended = adele("verify", "store", "--json")
+    assert (ended.code, json.loads(ended.out)["code"]) == (130, 130)
+    assert "--resume" in ended.err
+
+
+SLEEPY = """
+import sys, time
+import adelecli
+from adelecli.cli.app import main
+def verify(store, progress):
+    sys.stderr.write("ready\\n")
+    sys.stderr.flush()
+    time.sleep(60)
+adelecli.verify = verify
+main(["verify", "store"])
+"""
+
+
+def test_sigterm_is_130() -> None:
+    """A scheduler's request to stop ends the run as Ctrl-C does."""
+    with subprocess.Popen([sys.executable, "-c", SLEEPY], stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        assert process.stderr.readline() == "ready\n"
+        time.sleep(0.1)
+        os.kill(process.pid, signal.SIGTERM)
+        text = process.stderr.read()
+        assert process.wait(10) == 130
+    assert "Traceback" not in text
+    assert "interrupted" in text
+
+
+BUGGY = """
+import adelecli
+from adelecli.cli.app import main
+def verify(store, progress):
+    return 1 / 0
+adelecli.verify = verify
+main(["verify", "store", *{words}])
+"""
+
+
+@pytest.mark.parametrize("words", [[], ["--json"]])
+def test_a_bug_shows_its_traceback(words: list[str]) -> None:
+    """What nobody expected ends with code 1 and the traceback; --json still gets its object."""
+    done = subprocess.run(
+        [sys.executable, "-c", BUGGY.format(words=words)], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    assert "ZeroDivisionError" in done.stderr.splitlines()[-1]
+    assert "Traceback" in done.stderr
+    if words:
+        assert json.loads(done.stdout) == {"error": "internal error: ZeroDivisionError: division by zero", "code": 1}
+    else:
+        assert done.stdout == ""

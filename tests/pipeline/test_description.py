@@ -1,0 +1,65 @@
+"""``info``: a model, a store, a run folder, and what is none of them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+
+import numpy as np
+import pytest
+from known_cases import make_truth
+
+from adelecli.errors import InputError, ModelError
+from adelecli.pipeline.correction import correct
+from adelecli.pipeline.description import ModelDescription, RunDescription, StoreDescription, info
+
+
+def test_a_model_is_its_contract_and_its_hash(data) -> None:
+    """The hash is that of the file, and the registry beside it is asked."""
+    described = info(data.model)
+    assert isinstance(described, ModelDescription)
+    assert described.sha256 == hashlib.sha256(data.model.read_bytes()).hexdigest()
+    assert (described.bytes, described.registered) == (data.model.stat().st_size, False)
+    assert described.contract["classes"][2]["name"] == "class 2"
+    registry = data.model.parent / "registry.toml"
+    registry.write_text(f'[tiny]\nfile = "adele.onnx"\nsha256 = "{described.sha256}"\n')
+    assert info(data.model).registered
+
+
+def test_a_store_is_its_run_and_its_cases(data) -> None:
+    """Cases by status and the review queue, quarantined first."""
+    data.add("a")
+    data.add("b", mask=make_truth())
+    data.add("c", mask=np.roll(make_truth(), 3, axis=1))
+    correct(data.masks, out=data.out, model=data.model)
+    described = info(data.out)
+    assert isinstance(described, StoreDescription)
+    assert (described.cases, described.by_status) == (3, {"corrected": 1, "unchanged": 1, "quarantined": 1})
+    assert described.review == ("c", "a")
+    assert described.run["command"] == "correct"
+    assert described.run["model"] == hashlib.sha256(data.model.read_bytes()).hexdigest()
+
+
+def test_a_run_folder_is_its_state_and_its_last_epoch(tmp_path) -> None:
+    """Finished or not, how many epochs, what the last one said."""
+    (tmp_path / "config.toml").write_text("")
+    (tmp_path / "state.json").write_text('{"finished": true, "epoch": 2}')
+    (tmp_path / "run.json").write_text('{"seed": 1}')
+    (tmp_path / "history.jsonl").write_text("".join(json.dumps({"epoch": epoch}) + "\n" for epoch in (1, 2)))
+    described = info(tmp_path)
+    assert isinstance(described, RunDescription)
+    assert (described.finished, described.epochs, described.last, described.run) == (True, 2, {"epoch": 2}, {"seed": 1})
+
+
+def test_what_is_none_of_them_is_refused(tmp_path) -> None:
+    """Code 7 for a strange folder or nothing at all, 6 for a file that is no model, 7 for a broken run."""
+    with pytest.raises(InputError, match="neither a model nor a store nor a run folder"):
+        info(tmp_path)
+    with pytest.raises(InputError, match="there is no such"):
+        info(tmp_path / "nowhere")
+    (tmp_path / "x.onnx").write_bytes(b"junk")
+    with pytest.raises(ModelError):
+        info(tmp_path / "x.onnx")
+    (tmp_path / "history.jsonl").write_text("{")
+    with pytest.raises(InputError, match="not JSON"):
+        info(tmp_path)

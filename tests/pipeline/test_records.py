@@ -1,0 +1,75 @@
+"""The records of a batch: exit codes, ranks, and the way through JSON."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from adelecli.pipeline.records import SCHEMA, CaseRecord, Report, RunRecord, choose_exit_code, rank_cases, report_schema
+
+RUN = RunRecord("correct", "0", "3", "Linux", {}, None, {}, "cpu", "cpu", "2025", {}, None)
+
+
+def make_report(*states: str) -> Report:
+    cases = (
+        CaseRecord(str(number), state, error="x: broken; mend it" if state == "failed" else None)
+        for number, state in enumerate(states)
+    )
+    return Report(RUN, tuple(cases))
+
+
+@pytest.mark.parametrize(
+    ("states", "code"),
+    [
+        ((), 0),
+        (("corrected", "unchanged"), 0),
+        (("unchanged",), 0),
+        (("corrected", "failed"), 3),
+        (("quarantined", "failed"), 3),
+        (("corrected", "quarantined"), 4),
+        (("failed", "failed"), 7),
+    ],
+)
+def test_the_exit_code_follows_the_contract(states, code) -> None:
+    """0 done, 3 some failed, 4 none failed but some quarantined, 7 every case failed."""
+    assert make_report(*states).exit_code == code
+
+
+def test_no_case_at_all_is_no_failure_of_a_case() -> None:
+    """An empty batch never gets here (it is an InputError), and must not divide by nothing."""
+    assert choose_exit_code([]) == 0
+
+
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(["corrected", "unchanged", "quarantined", "failed"]), st.floats(0, 1)), max_size=12
+    )
+)
+@settings(max_examples=40, deadline=None)
+def test_ranks_are_1_to_n_quarantined_first_then_by_share(drawn) -> None:
+    """Ranks number exactly the corrected and quarantined cases, without gaps, worst first; order and content stay."""
+    cases = tuple(CaseRecord(f"c{i:02d}", status, changed_share=share) for i, (status, share) in enumerate(drawn))
+    ranked = rank_cases(cases)
+    assert [case.id for case in ranked] == [case.id for case in cases]
+    queue = sorted((case for case in ranked if case.rank), key=lambda case: case.rank or 0)
+    assert [case.rank for case in queue] == list(range(1, len(queue) + 1))
+    assert {case.status for case in ranked if case.rank is None} <= {"unchanged", "failed"}
+    keys = [(case.status != "quarantined", -(case.changed_share or 0)) for case in queue]
+    assert keys == sorted(keys)
+
+
+def test_a_report_survives_json() -> None:
+    """What is written can be read back as it was; the schema describes it."""
+    report = make_report("corrected", "failed")
+    assert msgspec.json.decode(report.to_json(), type=Report) == report
+    assert "CaseRecord" in report_schema()["$defs"]
+
+
+def test_the_schema_in_the_package_is_the_reports_own() -> None:
+    """Other programs read the file; when this fails, write ``report_schema()`` there (or raise SCHEMA when a meaning changed)."""
+    text = files("adelecli.pipeline").joinpath(f"report-{SCHEMA}.schema.json").read_text(encoding="utf-8")
+    assert msgspec.json.decode(text) == msgspec.json.decode(msgspec.json.encode(report_schema()))

@@ -1,0 +1,58 @@
+"""``verify``: an intact store, damaged bytes, a record that lies, and a second reader."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from known_cases import make_truth
+
+from adelecli.errors import InputError
+from adelecli.pipeline.correction import correct
+from adelecli.pipeline.verification import verify
+from adelecli.store.documents import compute_seal
+
+
+def test_what_correct_publishes_is_whole_and_valid_ome_zarr(two_cases) -> None:
+    """Our own examination finds nothing, and ome-zarr-models accepts each label image of each case."""
+    from ome_zarr_models.v05.image_label import ImageLabel
+    from zarr import open_group
+
+    correct(two_cases.masks, out=two_cases.out, model=two_cases.model)
+    verification = verify(two_cases.out)
+    assert (verification.findings, verification.cases, verification.exit_code) == ((), 2, 0)
+    for case in ("a", "b"):
+        for name in ("original", "corrected", "change"):
+            group = open_group(two_cases.out / case / "labels" / name, mode="r", zarr_format=3)
+            assert ImageLabel.from_zarr(group).ome_attributes.version == "0.5"
+
+
+def test_a_flipped_byte_is_found(two_cases) -> None:
+    """One bit of one shard: the case is named, the code is 8."""
+    correct(two_cases.masks, out=two_cases.out, model=two_cases.model)
+    shard = two_cases.out / "b" / "labels" / "corrected" / "0" / "c" / "0" / "0" / "0"
+    content = bytearray(shard.read_bytes())
+    content[12] ^= 4
+    shard.write_bytes(content)
+    verification = verify(two_cases.out)
+    assert verification.exit_code == 8
+    assert {finding.case for finding in verification.findings} == {"b"}
+    assert json.loads(verification.to_json())["cases"] == 2
+
+
+def test_a_record_that_names_another_result_is_found(two_cases) -> None:
+    """Even when somebody sealed the lie: the record's result must be the hash of the labels that lie there."""
+    correct(two_cases.masks, out=two_cases.out, model=two_cases.model)
+    file = two_cases.out / "a" / "zarr.json"
+    document = json.loads(file.read_text())
+    document["attributes"]["adele"]["record"]["hashes"]["result"] = "0" * 64
+    document["attributes"]["adele"]["sha256"] = compute_seal(document)
+    file.write_text(json.dumps(document))
+    assert [(finding.case, finding.what) for finding in verify(two_cases.out).findings] == [("a", "record")]
+
+
+def test_what_is_no_store_is_refused(data) -> None:
+    """A folder of masks is not a store (7)."""
+    data.add("a", mask=make_truth())
+    with pytest.raises(InputError, match="is not an adele store"):
+        verify(data.masks)

@@ -1,0 +1,105 @@
+"""A GPU that fails only when it is used, and what a model may be blamed for."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from tiny_models import make_model
+
+from adelecli.errors import DeviceError, ModelError
+from adelecli.runtime import models, sessions
+from adelecli.runtime.devices import CPU, CUDA, Device
+from adelecli.runtime.models import open_model
+
+
+class FakeSession:
+    """A session of a made-up onnxruntime: CUDA fails where ``fault`` says, the CPU works."""
+
+    def __init__(self, fault: str, providers: list[tuple[str, dict[str, str]]]) -> None:
+        self.fault, self.cuda = fault, providers[0][0] == CUDA
+        if self.cuda and fault == "start":
+            raise RuntimeError("CUDA failure 35: CUDA driver version is insufficient")
+        if fault == "model":
+            raise RuntimeError("Node (x) has an invalid shape")
+
+    def get_providers(self):
+        return [CPU] if self.fault == "ignored" else [CUDA, CPU]
+
+    def get_inputs(self):
+        return [SimpleNamespace(name="image", shape=["batch", 1, "h", "w"])]
+
+    def run(self, _outputs, feed, _options):
+        assert feed["image"].shape == (1, 1, 64, 64)
+        if self.fault == "run":
+            raise RuntimeError("cuDNN is not available. Install cuDNN 9")
+
+
+@pytest.fixture
+def fake_runtime(monkeypatch):
+    """Make `sessions` meet a made-up onnxruntime whose CUDA fails in a given way; gives the log severities it was set to."""
+    real = sessions.load_onnxruntime()
+    severities: list[int] = []
+
+    def install(fault: str) -> list[int]:
+        fake = SimpleNamespace(
+            SessionOptions=real.SessionOptions,
+            RunOptions=real.RunOptions,
+            set_default_logger_severity=severities.append,
+            InferenceSession=lambda _blob, _options, providers, **_: FakeSession(fault, providers),
+        )
+        monkeypatch.setattr(sessions, "load_onnxruntime", lambda: fake)
+        return severities
+
+    return install
+
+
+FAULTS = {"start": "CUDA failure 35", "ignored": "did not accept the CUDA provider", "run": "cuDNN is not available"}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize("requested", ["auto", "cuda"])
+def test_a_gpu_that_fails_when_used_counts_as_unusable(fake_runtime, tmp_path, fault, requested):
+    """At the start, silently, or at the first run: `auto` gets the CPU and a reason, `cuda` gets an error."""
+    severities = fake_runtime(fault)
+    device = Device("cuda:0", requested, ((CUDA, {}), (CPU, {})))
+    if requested == "cuda":
+        with pytest.raises(DeviceError, match=FAULTS[fault]):
+            sessions.start_session(b"", device, tmp_path)
+    else:
+        session, used = sessions.start_session(b"", device, tmp_path)
+        assert not session.cuda
+        assert used.name == "cpu"
+        assert FAULTS[fault] in used.notice
+    assert severities == [4, 2]
+
+
+def test_a_working_gpu_is_kept(fake_runtime, tmp_path):
+    """Nothing falls back that works."""
+    fake_runtime("none")
+    device = Device("cuda:0", "auto", ((CUDA, {}), (CPU, {})))
+    session, used = sessions.start_session(b"", device, tmp_path)
+    assert session.cuda
+    assert used is device
+
+
+@pytest.mark.parametrize("name", ["cpu", "cuda:0"])
+def test_a_broken_model_is_not_a_device_problem(fake_runtime, tmp_path, name):
+    """An error that does not speak of CUDA is the model's, on every device."""
+    fake_runtime("model")
+    providers = ((CPU, {}),) if name == "cpu" else ((CUDA, {}), (CPU, {}))
+    with pytest.raises(ModelError, match=r"is not a usable ONNX model \(Node \(x\) has an invalid shape\)"):
+        sessions.start_session(b"", Device(name, "auto", providers), tmp_path)
+
+
+def test_a_claimed_gpu_without_one_falls_back_quietly(tmp_path, monkeypatch, capfd):
+    """The real onnxruntime, told to use CUDA where there is none: the CPU answers and the terminal stays clean."""
+    claimed = Device("cuda:0", "auto", ((CUDA, {"device_id": "0"}), (CPU, {})))
+    monkeypatch.setattr(models, "resolve_device", lambda _: claimed)
+    model = open_model(make_model(tmp_path / "m.onnx"))
+    if model.device.name != "cpu":
+        pytest.skip("this machine has a GPU")
+    assert model.device.notice.startswith("GPU not used: ")
+    assert model.run(np.float32([[[[0, 1, 2]]]]))[0].tolist() == [[[0, 1, 2]]]
+    assert capfd.readouterr() == ("", "")

@@ -1,0 +1,86 @@
+"""Slices on disk: who is shown when, and that nothing of it depends on anything but seed and epoch."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from adelecli.errors import ConfigError
+from adelecli.training.dataset import Slices, create_cache, open_slices, plan_epoch, spread_rows
+from adelecli.training.settings import DataSettings
+from adelecli.training.survey import split_cases
+
+
+@pytest.fixture
+def slices(tmp_path: Path) -> Slices:
+    """Five cases of ten slices, the last three of each empty; case c4 validates."""
+    arrays = create_cache(tmp_path, 50, (1, 4, 4), clean=False)
+    table = arrays["table"]
+    table["case"], table["slice"] = np.repeat(np.arange(5), 10), np.tile(np.arange(10), 5)
+    table["foreground"] = table["slice"] < 7
+    arrays["labels"][...] = np.arange(50)[:, None, None]
+    for array in arrays.values():
+        array.flush()  # type: ignore[attr-defined]
+    return open_slices(tmp_path, [f"c{i}" for i in range(5)], ["c4"])
+
+
+def test_an_epoch_is_a_function_of_seed_and_epoch(slices: Slices) -> None:
+    """The same twice; different for another epoch or seed."""
+
+    def plan(epoch: int, seed: int) -> list[int]:
+        return plan_epoch(slices, epoch, seed=seed, limit=20, empty_share=0.2).tolist()
+
+    assert plan(3, 1) == plan(3, 1)
+    assert plan(3, 1) != plan(4, 1)
+    assert plan(3, 1) != plan(3, 2)
+
+
+@pytest.mark.parametrize("limit", [0, 20, 35, 1000])
+@pytest.mark.parametrize("share", [0.0, 0.2, 1.0])
+def test_an_epoch_keeps_its_limits(slices: Slices, limit: int, share: float) -> None:
+    """No validation row, no row twice, no more than the limit, no more empty rows than their share."""
+    rows = plan_epoch(slices, 1, seed=0, limit=limit, empty_share=share)
+    assert not slices.is_val[rows].any()
+    assert len(set(rows.tolist())) == len(rows) <= (limit or 40)
+    empty = int((~slices.table["foreground"][rows]).sum())
+    assert empty <= share * len(rows) + 1
+    if not limit and share == 1.0:
+        assert len(rows) == 40
+
+
+def test_validation_rows_are_evenly_spread(slices: Slices) -> None:
+    """A limit keeps first and last and takes even steps."""
+    assert spread_rows(slices, 0).tolist() == list(range(40, 50))
+    assert spread_rows(slices, 4).tolist() == [40, 43, 46, 49]
+
+
+def test_the_cache_is_read_only_and_mapped(slices: Slices) -> None:
+    """The original labels can be changed by nobody."""
+    assert isinstance(slices.labels, np.memmap)
+    with pytest.raises(ValueError, match="read-only"):
+        slices.labels[0, 0, 0] = 1
+    assert slices.labels[17, 2, 2] == 17
+
+
+def test_patients_are_never_split() -> None:
+    """Both scans of a patient fall on the same side; the same seed gives the same split; some remain to train."""
+    ids = [f"p{i}_{side}" for i in range(10) for side in "LR"]
+    settings = DataSettings(val_share=0.3, patient=r"(p\d+)_")
+    held = split_cases(ids, settings, 5, None)
+    assert held == split_cases(reversed(ids), settings, 5, None)
+    assert len(held) == 6
+    assert all(f"{case[:-1]}{'LR'['RL'.index(case[-1])]}" in held for case in held)
+    assert split_cases(["only"], settings, 0, None) == ()
+
+
+def test_a_list_of_validation_cases_is_held_to_the_data(tmp_path: Path) -> None:
+    """Unknown ids, and a list that leaves nothing to train on, are refused."""
+    listed = tmp_path / "val.txt"
+    listed.write_text("b\n\na\n")
+    assert split_cases(["a", "b", "c"], DataSettings(), 0, listed) == ("a", "b")
+    with pytest.raises(ConfigError, match="'b'"):
+        split_cases(["a", "c"], DataSettings(), 0, listed)
+    with pytest.raises(ConfigError, match="no case to train on"):
+        split_cases(["a", "b"], DataSettings(), 0, listed)
