@@ -10,7 +10,7 @@ DEMO ?= demo
 
 install: $(STAMP)
 
-# Redone only when what is installed changes, so `make demo` can be said twice.
+# Redone only when what is installed changes.
 $(STAMP): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[train,dev]'

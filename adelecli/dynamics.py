@@ -146,7 +146,7 @@ def _polish(start: _Vector, t: _Vector, y: _Vector, weights: _Vector) -> _Vector
             jac=compute_jacobian,
             bounds=(_LOWER, _UPPER),
             x_scale=(0.5, 0.3, 0.5),
-            max_nfev=60,
+            max_nfev=200,
         )
     except (ValueError, np.linalg.LinAlgError):
         return None

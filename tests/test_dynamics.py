@@ -61,7 +61,7 @@ def test_index_is_the_closed_form_of_the_slope_ratio() -> None:
 
 
 @settings(max_examples=25, deadline=None)
-@given(st.floats(0.2, 0.95), st.floats(0.05, 1.5), st.floats(0.3, 1.0), st.integers(8, 60))
+@given(st.floats(0.2, 0.95), st.floats(0.05, 1.5), st.floats(0.4, 1.0), st.integers(8, 60))
 def test_fit_recovers_a_curve_of_its_own_form(a: float, b: float, c: float, points: int) -> None:
     """A curve without noise is reproduced at every point."""
     t = np.arange(1, points + 1)
@@ -72,7 +72,7 @@ def test_fit_recovers_a_curve_of_its_own_form(a: float, b: float, c: float, poin
     assert 0 < fit.a <= 1
     assert fit.b > 0
     assert 0 < fit.c <= 1
-    assert fit.index(points) == pytest.approx(memorisation_index(b, c, points), abs=0.03)
+    assert fit.index(points) == pytest.approx(memorisation_index(b, c, points), abs=0.02)
 
 
 def test_fit_weights_the_end_of_the_curve_more() -> None:

@@ -121,5 +121,5 @@ def match_ids(ids: Sequence[str], patterns: Sequence[str]) -> list[str]:
     chosen = [name for name in ids if not patterns or any(fnmatchcase(name, pattern) for pattern in patterns)]
     if not chosen:
         what = f"no case matches {', '.join(patterns)}" if patterns else "there are no cases"
-        raise InputError(what, remedy=f"{len(ids)} cases were found; `adele info` or `adele check` list them")
+        raise InputError(what, remedy=f"{len(ids)} cases were found; names are case-sensitive")
     return chosen

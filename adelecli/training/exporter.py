@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
-import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
@@ -31,6 +30,7 @@ from adelecli.training.registration import register_model
 from adelecli.training.settings import read_settings
 
 if TYPE_CHECKING:
+    import numpy as np
     from numpy.typing import NDArray
 
     from adelecli.training.settings import Scale, Settings

@@ -44,9 +44,14 @@ class Experiment:
 
     settings: Settings
     slices: Slices
-    classes: int
+    names: tuple[str, ...]
     device: torch.device
     progress: Callback
+
+    @property
+    def classes(self) -> int:
+        """How many classes there are, background included."""
+        return len(self.names)
 
     @property
     def divisor(self) -> int:
@@ -90,7 +95,7 @@ def run_epochs(learner: Learner, experiment: Experiment, commit: Callable[[], No
         record["val"] = validate(learner, experiment)
         record["seconds"] = round(time.monotonic() - started, 3)
         commit()
-        experiment.progress(Progress("train", epoch, settings.epochs, detail=record))
+        experiment.progress(Progress("train", epoch, settings.epochs, detail=record | {"names": experiment.names}))
 
 
 def train_epoch(

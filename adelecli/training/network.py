@@ -70,8 +70,12 @@ def forward_scale(network: nn.Module, image: torch.Tensor, scale: Scale, divisor
 
 
 def _margin(size: int, divisor: int) -> int:
-    """Pixels to add: up to a multiple of the stride, at least two of it, for no norm has a variance over one pixel."""
-    margin: int = torch.sym_max(2 * divisor, -(-size // divisor) * divisor) - size  # type: ignore[no-untyped-call]
+    """Pixels to add: up to a multiple of the stride, at least two of it, for no norm has a variance over one pixel.
+
+    Only non-negative numbers are divided: an exported graph rounds towards zero where Python rounds down.
+    """
+    whole = (size + divisor - 1) // divisor * divisor
+    margin: int = torch.sym_max(2 * divisor, whole) - size  # type: ignore[no-untyped-call]
     return margin
 
 

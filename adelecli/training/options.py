@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from os import PathLike
 from typing import TYPE_CHECKING, TypedDict, TypeVar
@@ -10,6 +9,8 @@ from typing import TYPE_CHECKING, TypedDict, TypeVar
 from adelecli.errors import ConfigError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from _typeshed import DataclassInstance
 
 StrPath = str | PathLike[str]

@@ -49,13 +49,14 @@ def format_card(path: Path, contract: Contract) -> str:
         for c in contract.classes
     )
     scales = ", ".join(f"{n}/{d}" for n, d in contract.scales)
+    difference = f"{contract.parity['max_probability_difference']:.2g}"
     return f"""# Model card: {path.stem}
 
 * File: `{path.name}`, run `{contract.run["id"]}`, preset `{contract.run["preset"]}`, seed {contract.run["seed"]}, made {contract.created}
 * Licence of the weights: {contract.licence}
 * Training data: sha256 `{contract.run["data"]}` over all inputs; their labels were noisy, no clean label was used
 * Input: {len(contract.channels)} channel(s) ({", ".join(contract.channel_names)}), slices along {contract.grid.axis}, scales {scales}
-* Proved against the trained network on {contract.parity["inputs"]} inputs: probabilities differ by at most {contract.parity["max_probability_difference"]:.2g}
+* Proved against the trained network on {contract.parity["inputs"]} inputs: probabilities differ by at most {difference}
 
 | id | class | onset (epoch) | corrected | tau |
 |---|---|---|---|---|

@@ -12,7 +12,6 @@ import os
 import platform
 import time
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from adelecli.errors import InputError, OutputError
@@ -20,6 +19,7 @@ from adelecli.version import __version__
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
 CHECKPOINT = "checkpoint.safetensors"
 LIBRARIES = ("torch", "numpy", "monai", "onnx", "zarr", "scipy", "nibabel")

@@ -9,13 +9,15 @@ Sources: the method is algorithm section 3 (onset), 4 (correction), 5 (loss) and
 from __future__ import annotations
 
 import tomllib
-from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import msgspec
 from msgspec import Meta, Struct
 
 from adelecli.errors import ConfigError
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 Share = Annotated[float, Meta(ge=0, le=1)]
 Positive = Annotated[float, Meta(gt=0)]

@@ -16,7 +16,6 @@ import msgspec
 import torch
 
 from adelecli.errors import ConfigError, DeviceError, InputError
-from adelecli.labels.classes import ClassTable
 from adelecli.progress import Callback, ignore_progress
 from adelecli.training import runfolder
 from adelecli.training.caching import write_cache
@@ -33,6 +32,7 @@ from adelecli.training.teacher import make_teacher
 if TYPE_CHECKING:
     from torch import nn
 
+    from adelecli.labels.classes import ClassTable
     from adelecli.training.dataset import Slices
 
 
@@ -84,7 +84,7 @@ def train(
         write_cache(folder / "cache", plan.survey, plan.clean_masks, progress)
         (folder / "cache" / "ready").touch()
     slices = open_slices(folder / "cache", plan.case_ids, plan.val_cases)
-    experiment = Experiment(settings, slices, len(plan.survey.table), device, progress)
+    experiment = Experiment(settings, slices, plan.survey.table.names, device, progress)
     learner = start_learner(experiment, len(plan.survey.channels))
     load_checkpoint(folder, learner)
     run_epochs(learner, experiment, lambda: _commit(folder, learner, plan.survey.table))

@@ -56,7 +56,11 @@ def write_data(root: Path, cases: int = 4) -> Folders:
         noisy = truth.copy()
         noisy[x, :, :][noisy[x, :, :] == 1] = 0
         noisy[0, 0, 1] = 1
-        for folder, values in ((folders.images, image.astype(np.float32)), (folders.clean, truth), (folders.masks, noisy)):
+        for folder, values in (
+            (folders.images, image.astype(np.float32)),
+            (folders.clean, truth),
+            (folders.masks, noisy),
+        ):
             nib.save(nib.Nifti1Image(values, affine), folder / f"case{number}.nii.gz")
     (root / "labels.json").write_text(json.dumps({"0": "background", "1": "square", "2": "disc"}))
     return folders
@@ -71,7 +75,14 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> Folders:
 def run(folders: Folders) -> TrainResult:
     """A finished run in which every class has triggered."""
     return train(
-        folders.masks, out=folders.root / "runs", set=SMALL, epochs=8, seed=1, device="cpu", clean=folders.clean, name="run"
+        folders.masks,
+        out=folders.root / "runs",
+        set=SMALL,
+        epochs=8,
+        seed=1,
+        device="cpu",
+        clean=folders.clean,
+        name="run",
     )
 
 

@@ -22,7 +22,7 @@ from adelecli.training.trainer import TrainResult
 
 
 def test_the_file_computes_what_the_run_learnt(exported: ExportResult, run: TrainResult) -> None:
-    """onnxruntime's probabilities at a size that was never exported equal torch's within 1e-4."""
+    """Onnxruntime's probabilities at a size that was never exported equal torch's within 1e-4."""
     finished = read_run(run.folder)
     model = load_model(finished, finished.settings.loss.scales)
     image = np.random.default_rng(3).normal(size=(3, 1, 37, 50)).astype(np.float32)

@@ -28,7 +28,9 @@ def test_cross_entropy_is_the_mean_over_scales_and_valid_pixels() -> None:
             for x in range(6):
                 if labels[n, y, x] != IGNORE:
                     count += 1
-                    total += sum(-float(torch.softmax(z[n, :, y, x].double(), 0)[labels[n, y, x]].log()) for z in logits)
+                    total += sum(
+                        -float(torch.softmax(z[n, :, y, x].double(), 0)[labels[n, y, x]].log()) for z in logits
+                    )
     assert float(mean_cross_entropy(logits, labels)) == pytest.approx(total / count / 3, rel=1e-5)
 
 
@@ -36,7 +38,11 @@ def test_a_batch_without_valid_pixels_gives_zero_with_finite_gradients() -> None
     """All ignore: 0, not NaN, in every term."""
     logits = [z.requires_grad_() for z in random_logits()]
     labels = torch.full((2, 5, 6), IGNORE)
-    loss = mean_cross_entropy(logits, labels) + jensen_shannon(logits, labels != IGNORE, 0.0) + soft_dice(logits[0], labels)
+    loss = (
+        mean_cross_entropy(logits, labels)
+        + jensen_shannon(logits, labels != IGNORE, 0.0)
+        + soft_dice(logits[0], labels)
+    )
     loss.backward()
     assert float(loss.detach()) == 0.0
     assert all(torch.isfinite(z.grad).all() for z in logits if z.grad is not None)

@@ -43,7 +43,7 @@ def test_padding_repeats_the_border(network: torch.nn.Module) -> None:
 
 
 def test_the_ensemble_averages_probabilities(network: torch.nn.Module) -> None:
-    """q = mean_s softmax(z_s); label and confidence are its argmax and max."""
+    """Q = mean_s softmax(z_s); label and confidence are its argmax and max."""
     image = torch.randn(2, 2, 13, 18)
     with torch.no_grad():
         expected = torch.stack([z.softmax(1) for z in logits_at_scales(network, image, SCALES, 4)]).mean(0)

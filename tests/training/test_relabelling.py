@@ -31,7 +31,7 @@ def make_slices(labels: np.ndarray, images: np.ndarray, cases: list[int]) -> Sli
     return Slices(images.astype(np.float32)[:, None], labels, None, table, ("a", "b"), frozenset())
 
 
-def correct(slices: Slices, rows: list[int], rule: Rule, guard: float = 1.0):  # noqa: ANN201
+def correct(slices: Slices, rows: list[int], rule: Rule, guard: float = 1.0):
     model = Oracle()
     return (*correct_rows(model, slices, np.array(rows), rule, guard=guard, device=CPU), model)  # type: ignore[arg-type]
 
@@ -70,7 +70,7 @@ def test_the_volume_constraint_knows_the_whole_case() -> None:
 def test_the_guard_cancels_a_collapse() -> None:
     """A prediction that removes more than half of a class from a case leaves that class as it was, and is recorded."""
     labels = np.array([[[1, 1, 1, 0]], [[0, 1, 1, 0]]], np.uint8)
-    slices = make_slices(labels, np.zeros((2, 1, 4)) + [[[0, 0, 0, 0]], [[1, 1, 1, 0]]], [0, 1])
+    slices = make_slices(labels, [*np.zeros((2, 1, 4)), [[0, 0, 0, 0]], [[1, 1, 1, 0]]], [0, 1])
     rule = Rule(tau=(0.8,) * 2, triggered=frozenset({1}))
     corrected, counts, _ = correct(slices, [0, 1], rule, guard=0.5)
     assert corrected.tolist() == [[[1, 1, 1, 0]], [[1, 1, 1, 0]]]

@@ -33,7 +33,9 @@ def test_later_layers_outrank_earlier_ones(tmp_path: Path) -> None:
     """Flag over --set over file over preset."""
     file = tmp_path / "c.toml"
     file.write_text("epochs = 3\nseed = 4\n[optimiser]\nlr = 0.5\nname = 'sgd'\n")
-    settings = resolve_settings(config=file, overrides=("seed=5", "optimiser.lr=0.25"), flags={"epochs": 9, "seed": None})
+    settings = resolve_settings(
+        config=file, overrides=("seed=5", "optimiser.lr=0.25"), flags={"epochs": 9, "seed": None}
+    )
     assert (settings.epochs, settings.seed, settings.optimiser.lr, settings.optimiser.name) == (9, 5, 0.25, "sgd")
 
 

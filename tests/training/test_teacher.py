@@ -8,7 +8,7 @@ from adelecli.training.teacher import make_teacher, update_teacher
 
 
 def test_the_average_follows_its_formula() -> None:
-    """teacher <- d * teacher + (1 - d) * network with d = min(decay, (1 + t) / (10 + t)); buffers are copied."""
+    """Teacher <- d * teacher + (1 - d) * network with d = min(decay, (1 + t) / (10 + t)); buffers are copied."""
     network = torch.nn.Sequential(torch.nn.Linear(3, 2), torch.nn.BatchNorm1d(2))
     teacher = make_teacher(network)
     expected = network[0].weight.detach().clone()

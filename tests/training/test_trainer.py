@@ -44,7 +44,15 @@ def test_a_run_learns_triggers_and_corrects(run: TrainResult, folders: Folders) 
 def test_the_run_folder_says_what_was_done(run: TrainResult) -> None:
     """history, config, run.json, state, plots stand there; the cache is gone; labels.zarr verifies."""
     names = {path.name for path in run.folder.iterdir()}
-    assert {"config.toml", "history.jsonl", "checkpoint.safetensors", "state.json", "labels.zarr", "plots", "run.json"} <= names
+    assert {
+        "config.toml",
+        "history.jsonl",
+        "checkpoint.safetensors",
+        "state.json",
+        "labels.zarr",
+        "plots",
+        "run.json",
+    } <= names
     assert "cache" not in names
     history = [json.loads(line) for line in (run.folder / "history.jsonl").read_text().splitlines()]
     assert [record["epoch"] for record in history] == list(range(1, 9))
@@ -80,7 +88,11 @@ def test_a_killed_run_resumes_bit_identically(run: TrainResult, folders: Folders
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
     (folder,) = tmp_path.iterdir()
-    assert not json.loads((folder / "state.json").read_text()).get("finished") if (folder / "state.json").exists() else True
+    assert (
+        not json.loads((folder / "state.json").read_text()).get("finished")
+        if (folder / "state.json").exists()
+        else True
+    )
     resumed = train(resume=folder, device="cpu")
     expected, _ = read_checkpoint(run.folder / "checkpoint.safetensors")
     tensors, _ = read_checkpoint(folder / "checkpoint.safetensors")
@@ -90,14 +102,18 @@ def test_a_killed_run_resumes_bit_identically(run: TrainResult, folders: Folders
     assert timeless[0] == timeless[1]
 
 
-def test_a_resumed_run_refuses_changed_inputs_and_new_options(run: TrainResult, folders: Folders, tmp_path: Path) -> None:
+def test_a_resumed_run_refuses_changed_inputs_and_new_options(
+    run: TrainResult, folders: Folders, tmp_path: Path
+) -> None:
     """Another mask under the same name, or an option that the run did not have, is named and refused."""
     with pytest.raises(ConfigError, match="epochs"):
         train(resume=run.folder, epochs=3)
     copy = tmp_path / "data"
     shutil.copytree(folders.root, copy, ignore=shutil.ignore_patterns("runs", "weights"))
     begun = train(copy / "masks", out=tmp_path / "runs", set=SMALL, epochs=1, device="cpu")
-    nib.save(nib.Nifti1Image(np.ones((22, 19, 5), np.uint8), np.diag([1.0, 1.0, 3.0, 1.0])), copy / "masks" / "case0.nii.gz")
+    nib.save(
+        nib.Nifti1Image(np.ones((22, 19, 5), np.uint8), np.diag([1.0, 1.0, 3.0, 1.0])), copy / "masks" / "case0.nii.gz"
+    )
     with pytest.raises(ConfigError, match="case0 has changed"):
         train(resume=begun.folder, device="cpu")
 
@@ -105,9 +121,7 @@ def test_a_resumed_run_refuses_changed_inputs_and_new_options(run: TrainResult, 
 def test_the_baseline_corrects_nothing(folders: Folders, tmp_path: Path) -> None:
     """One scale, no consistency, no label changes, no labels.zarr."""
     seen: list[Progress] = []
-    result = train(
-        folders.masks, out=tmp_path, set=SMALL, epochs=6, device="cpu", baseline=True, progress=seen.append
-    )
+    result = train(folders.masks, out=tmp_path, set=SMALL, epochs=6, device="cpu", baseline=True, progress=seen.append)
     assert all(record["corrections"] is None for record in result.history)
     assert all("consistency" not in record["losses"] for record in result.history)
     assert not (result.folder / "labels.zarr").exists()
@@ -134,7 +148,13 @@ def test_bad_cases_are_left_out_and_listed(folders: Folders, tmp_path: Path) -> 
 def test_patience_stops_early(folders: Folders, tmp_path: Path) -> None:
     """Without any learning nothing improves: one epoch, then `patience` more."""
     result = train(
-        folders.masks, out=tmp_path, set=(*SMALL, "optimiser.lr=1e-12"), epochs=9, patience=2, device="cpu", baseline=True
+        folders.masks,
+        out=tmp_path,
+        set=(*SMALL, "optimiser.lr=1e-12"),
+        epochs=9,
+        patience=2,
+        device="cpu",
+        baseline=True,
     )
     assert len(result.history) == 3
 
@@ -146,13 +166,15 @@ def test_nothing_usable_is_an_input_error(folders: Folders, tmp_path: Path) -> N
     (tmp_path / "masks").mkdir()
     with pytest.raises(InputError):
         train(tmp_path / "masks", images=folders.images, out=tmp_path)
-    nib.save(nib.Nifti1Image(np.zeros((22, 19, 5), np.uint8), np.diag([1, 1, 3, 1])), tmp_path / "masks" / "case0.nii.gz")
+    nib.save(
+        nib.Nifti1Image(np.zeros((22, 19, 5), np.uint8), np.diag([1, 1, 3, 1])), tmp_path / "masks" / "case0.nii.gz"
+    )
     with pytest.raises(InputError, match="background only"):
         train(tmp_path / "masks", images=folders.images, out=tmp_path)
 
 
 def test_the_device_is_what_was_asked_for() -> None:
-    """cpu is cpu; cuda never falls back; nonsense is a usage error."""
+    """Cpu is cpu; cuda never falls back; nonsense is a usage error."""
     assert choose_device("cpu") == torch.device("cpu")
     if not torch.cuda.is_available():
         assert choose_device("auto") == torch.device("cpu")

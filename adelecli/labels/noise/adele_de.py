@@ -123,7 +123,7 @@ class _Taps:
 
     def interpolate(self, grey: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         """[inputs, n] -> [outputs, n]."""
-        total = self.weights[0, :, None] * grey[self.places[0]]
+        total: npt.NDArray[np.float32] = self.weights[0, :, None] * grey[self.places[0]]
         for places, weights in zip(self.places[1:], self.weights[1:], strict=True):
             total += weights[:, None] * grey[places]
         return total
