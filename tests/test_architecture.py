@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "adelecli"
 FILES = sorted(PACKAGE.rglob("*.py"))
 
-LEAVES = {"errors", "progress", "version"}
+LEAVES = {"errors", "keywords", "progress", "version"}
 PURE = {"labels", "dynamics"}
 EDGES = {"runtime", "store", "volumes"}
 PUBLIC = "the public API"  # adelecli/__init__.py, as in `import adelecli`
@@ -34,6 +34,7 @@ ARROWS = {
     "volumes": PURE | LEAVES,
     "labels": {"errors"},
     "dynamics": {"errors"},
+    "keywords": {"errors"},
     "progress": set(),
     "errors": set(),
     "version": set(),
@@ -65,6 +66,7 @@ PLAIN = {
     "labels": {"numpy"},
     "dynamics": {"numpy"},
     "errors": set(),
+    "keywords": {"errors"},
     "progress": set(),
     "version": set(),
     "cli": {"msgspec"},

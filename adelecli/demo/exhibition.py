@@ -23,19 +23,21 @@ ROWS = 3
 
 
 def draw_pictures(
-    folder: Path, baseline: History, adele: History, training: Sequence[str], labels: Evaluation
+    folder: Path, histories: Mapping[str, History], training: Sequence[str], labels: Evaluation
 ) -> tuple[Path, ...]:
     """Draw everything into ``folder/pictures``; ``training`` names the corrected cases. Returns the files."""
+    baseline, adele = histories["baseline"], histories["adele"]
     target = folder / "pictures"
     bars = [("all organs", labels.label_error), *((row.name, row.label_error) for row in labels.classes)]
     scores = {
         "noisy labels": read_scores(baseline, "student"),
         "noisy labels + moving average": read_scores(baseline, "teacher"),
+        "true labels": read_scores(histories["clean"], "teacher"),
         "ADELE": read_scores(adele, "teacher"),
     }
     return (
         draw_overlays(target / "overlays.png", read_views(folder, training[:ROWS]), CLASS_NAMES),
-        draw_label_errors(target / "label_errors.png", list(_make_bars(bars)), note=f"{len(training)} training cases"),
+        draw_label_errors(target / "label_errors.png", _make_bars(bars), note=f"{len(training)} training cases"),
         draw_curves(target / "curves.png", adele, CLASS_NAMES),
         draw_dynamics(target / "dynamics.png", {"noisy labels": baseline, "ADELE": adele}, CLASS_NAMES),
         draw_scores(target / "scores.png", scores, "Mean IoU on unseen patients"),

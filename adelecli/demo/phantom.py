@@ -35,6 +35,7 @@ from adelecli.demo.anatomy import (
     spread_field,
 )
 from adelecli.demo.tissue import paint_tissue
+from adelecli.errors import OutputError
 from adelecli.progress import Callback, Progress, ignore_progress
 
 CLASS_NAMES = ("background", "esophagus", "heart", "trachea", "aorta")
@@ -77,9 +78,14 @@ def write_phantom(folder: Path | str, *, cases: int, seed: int = 0, progress: Ca
 
     folder = Path(folder)
     geometry = Geometry(shape=SHAPE, affine=_lay_affine(), kind="nifti", header=None)
-    folder.mkdir(parents=True, exist_ok=True)
     names = {str(index): name for index, name in enumerate(CLASS_NAMES)}
-    (folder / "labels.json").write_text(json.dumps(names, indent=2) + "\n", encoding="utf-8")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "labels.json").write_text(json.dumps(names, indent=2) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise OutputError(
+            f"cannot be written ({error.strerror or error})", path=folder, remedy="name another folder"
+        ) from error
     for index in range(cases):
         image, labels, _ = make_case(seed, index)
         name = f"case_{index:03d}"

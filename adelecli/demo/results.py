@@ -15,9 +15,10 @@ from adelecli.errors import OK
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from pathlib import Path
 
-    from adelecli.pipeline.scores import ErrorRate
+    from adelecli.pipeline.scores import ErrorRate, Evaluation
+
+    History = Sequence[Mapping[str, Any]]
 
 LAST = 5
 
@@ -42,7 +43,8 @@ class MethodRow(msgspec.Struct, frozen=True):
     """One way to train, scored on unseen patients with true labels; means over the organs.
 
     ``*_last``: mean of the last five epochs; ``*_best``: best epoch (chosen on these very patients, so it flatters every method
-    alike); ``organ_dice``: Dice by organ, mean of the last five epochs.
+    alike); ``organ_dice``: Dice by organ, mean of the last five epochs; ``gap_recovered``: how much of the way from the noisy
+    to the true labels the method goes, (its ``iou_last`` - noisy) / (clean - noisy); ``None`` where the noise did no harm.
     """
 
     name: str
@@ -51,6 +53,7 @@ class MethodRow(msgspec.Struct, frozen=True):
     iou_last: float | None
     iou_best: float | None
     organ_dice: dict[str, float | None]
+    gap_recovered: float | None = None
 
 
 class DemoResult(msgspec.Struct, frozen=True):
@@ -83,8 +86,13 @@ class DemoResult(msgspec.Struct, frozen=True):
         return msgspec.json.encode(self).decode()
 
 
-def read_label_row(name: str, rate: ErrorRate | None, onset: int | None = None) -> LabelRow:
-    """A row from what ``evaluate`` says about a class; without a label error every number is ``None``."""
+def list_labels(evaluation: Evaluation, onsets: Mapping[str, int | None]) -> tuple[LabelRow, ...]:
+    """One row for all organs, then one for each, from ``evaluate`` of the corrected labels against the truth."""
+    organs = (_make_row(row.name, row.label_error, onsets.get(row.name)) for row in evaluation.classes)
+    return (_make_row("all organs", evaluation.label_error, None), *organs)
+
+
+def _make_row(name: str, rate: ErrorRate | None, onset: int | None) -> LabelRow:
     if rate is None:
         return LabelRow(name, None, None, None, None, None, onset)
     return LabelRow(
@@ -92,7 +100,27 @@ def read_label_row(name: str, rate: ErrorRate | None, onset: int | None = None) 
     )
 
 
-def score_method(name: str, history: Sequence[Mapping[str, Any]], network: str, organs: Sequence[str]) -> MethodRow:
+def compare_methods(histories: Mapping[str, History], organs: Sequence[str]) -> tuple[MethodRow, ...]:
+    """The four rows of the table, from the histories ``baseline``, ``adele`` and ``clean``.
+
+    The network as it stands is the baseline; all others are scored with the moving average of their weights, and so is the
+    baseline once more: ADELE must beat that, not only plain training.
+    """
+    noisy = score_method("noisy labels", histories["baseline"], "student", organs)
+    averaged = score_method("noisy labels + moving average", histories["baseline"], "teacher", organs)
+    adele = score_method("ADELE", histories["adele"], "teacher", organs)
+    clean = score_method("true labels (upper bound)", histories["clean"], "teacher", organs)
+    middle = (msgspec.structs.replace(row, gap_recovered=_share_gap(row, noisy, clean)) for row in (averaged, adele))
+    return (noisy, *middle, clean)
+
+
+def _share_gap(row: MethodRow, noisy: MethodRow, clean: MethodRow) -> float | None:
+    if row.iou_last is None or noisy.iou_last is None or clean.iou_last is None or clean.iou_last <= noisy.iou_last:
+        return None
+    return round((row.iou_last - noisy.iou_last) / (clean.iou_last - noisy.iou_last), 4)
+
+
+def score_method(name: str, history: History, network: str, organs: Sequence[str]) -> MethodRow:
     """A row from a run's history; ``network`` is ``"student"`` (the weights themselves) or ``"teacher"`` (their average)."""
     scores = [record["val"][network] for record in history if record.get("val")]
     dice, iou = ([score[key] for score in scores] for key in ("mean_dice", "mean_iou"))
@@ -108,8 +136,3 @@ def _mean(values: Sequence[float | None]) -> float | None:
 def _best(values: Sequence[float | None]) -> float | None:
     known = [value for value in values if value is not None]
     return round(max(known), 4) if known else None
-
-
-def name_files(folder: Path, **files: Path) -> dict[str, str]:
-    """Where the demo's products lie, relative to its folder."""
-    return {name: path.relative_to(folder).as_posix() for name, path in files.items()}

@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Literal, TypedDict, Unpack
 import numpy as np
 
 from adelecli.errors import CaseError, ConfigError, InputError
+from adelecli.keywords import read_keywords
 from adelecli.labels.classes import IGNORE, MAX_ID, ClassTable
 from adelecli.labels.overlap import LabelErrorCounts, confusion, dice_scores, iou_scores, label_error
 from adelecli.labels.surface import measure_surfaces
-from adelecli.pipeline.options import StrPath, match_ids, read_options
+from adelecli.pipeline.options import StrPath, match_ids
 from adelecli.pipeline.scores import (
     CaseScore,
     ClassMean,
@@ -100,7 +101,7 @@ def evaluate(
 
     >>> evaluation = evaluate("cleaned.zarr", "true-masks")  # doctest: +SKIP
     """
-    chosen = read_options(EvaluateOptions, options)
+    chosen = read_keywords(EvaluateOptions, options)
     pair = _open_pair(Path(prediction), Path(reference), chosen)
     names = match_ids(sorted(pair.ids), chosen.cases)
     judged = []

@@ -10,9 +10,11 @@ import msgspec
 import numpy as np
 
 from adelecli.errors import CaseError, ConfigError, OutputError
+from adelecli.keywords import read_keywords
+from adelecli.labels.entries import rebuild_table
 from adelecli.pipeline.filing import open_folder, write_text
-from adelecli.pipeline.frames import rebuild_table, restore_geometry
-from adelecli.pipeline.options import StrPath, match_ids, read_options
+from adelecli.pipeline.frames import restore_geometry
+from adelecli.pipeline.options import StrPath, match_ids
 from adelecli.pipeline.records import choose_exit_code
 from adelecli.progress import Callback, Progress, ignore_progress
 from adelecli.store.collection import open_store
@@ -93,7 +95,7 @@ def convert(
 
     >>> convert("cleaned.zarr", out="cleaned")  # doctest: +SKIP
     """
-    chosen = read_options(ConvertOptions, options)
+    chosen = read_keywords(ConvertOptions, options)
     opened = open_store(Path(store))
     ids = match_ids(opened.case_ids(), chosen.cases)
     folder = open_folder(Path(out), source=Path(store), overwrite=True)

@@ -15,12 +15,14 @@ import msgspec
 import numpy as np
 
 from adelecli.errors import ConfigError
+from adelecli.keywords import read_keywords
 from adelecli.labels.classes import IGNORE, ClassTable
 from adelecli.labels.correction import Change, Rule, correct_labels, count_changes, find_present
+from adelecli.labels.entries import list_entries
 from adelecli.pipeline.batch import Command, Outcome, Session, run_batch
-from adelecli.pipeline.frames import list_entries, make_frame, read_table
+from adelecli.pipeline.frames import make_frame, read_table
 from adelecli.pipeline.inference import ConfidenceSummary, cut_slices, read_volume, segment_case
-from adelecli.pipeline.options import CorrectKeywords, CorrectOptions, StrPath, read_options
+from adelecli.pipeline.options import CorrectKeywords, CorrectOptions, StrPath
 from adelecli.pipeline.records import CaseRecord, ClassRecord, Report, Status
 from adelecli.pipeline.resumption import hash_inputs
 from adelecli.progress import Callback, ignore_progress
@@ -56,7 +58,7 @@ def correct(
 
     >>> report = correct("masks", out="cleaned.zarr", max_change=0.3)  # doctest: +SKIP
     """
-    chosen = read_options(CorrectOptions, options)
+    chosen = read_keywords(CorrectOptions, options)
     folder = Path(masks) if masks is not None else find_masks(Path())
     pairing = pair_cases(folder, Path(chosen.images) if chosen.images is not None else None)
 

@@ -15,12 +15,12 @@ import msgspec
 import numpy as np
 
 from adelecli.errors import CaseError, ConfigError, OutputError
+from adelecli.keywords import read_keywords
 from adelecli.labels.noise.registry import FAMILIES, corrupt_labels
 from adelecli.labels.overlap import LabelErrorCounts, confusion, iou_scores, label_error
 from adelecli.pipeline.comparison import collect_classes
 from adelecli.pipeline.conversion import write_class_names
 from adelecli.pipeline.filing import open_folder, write_text
-from adelecli.pipeline.options import StrPath, read_options
 from adelecli.pipeline.records import choose_exit_code
 from adelecli.pipeline.scores import average, drop_infinite
 from adelecli.progress import Callback, Progress, ignore_progress
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from adelecli.labels.classes import ClassTable
+    from adelecli.pipeline.options import StrPath
     from adelecli.volumes.cases import Case
 
 MEASURES = "corruption.json"
@@ -159,7 +160,7 @@ def corrupt(
     >>> corrupt("true-masks", out="masks", noise="adele-de", k="1-5").mean_iou  # doctest: +SKIP
     0.6
     """
-    chosen = read_options(CorruptOptions, options)
+    chosen = read_keywords(CorruptOptions, options)
     source = Path(masks) if masks is not None else find_masks(Path())
     pairing = list_masks(source)
     table = read_class_table(source)

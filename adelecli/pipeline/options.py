@@ -7,7 +7,7 @@ contradictions. An unknown keyword is a ``ConfigError`` that names it, as an unk
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from os import PathLike
 from typing import TYPE_CHECKING, Literal, TypedDict, TypeVar
@@ -102,15 +102,6 @@ class CorrectOptions(BatchOptions):
             "protect": sorted(self.protect),
             "classes": sorted(self.classes),
         }
-
-
-def read_options(kind: type[Options], options: Mapping[str, object]) -> Options:
-    """Build the dataclass ``kind`` from keywords; raises ``ConfigError`` naming an unknown one."""
-    known = sorted(field.name for field in fields(kind))
-    for name in options:
-        if name not in known:
-            raise ConfigError(f"there is no option `{name}`", remedy=f"the options are {', '.join(known)}")
-    return kind(**options)
 
 
 def match_ids(ids: Sequence[str], patterns: Sequence[str]) -> list[str]:

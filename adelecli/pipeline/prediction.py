@@ -9,12 +9,14 @@ import msgspec
 import numpy as np
 
 from adelecli.errors import InputError
+from adelecli.keywords import read_keywords
 from adelecli.labels.correction import count_changes
+from adelecli.labels.entries import list_entries
 from adelecli.pipeline.batch import Command, Outcome, Session, run_batch
 from adelecli.pipeline.correction import describe_changes, restore_ids
-from adelecli.pipeline.frames import list_entries, make_frame, read_table
+from adelecli.pipeline.frames import make_frame, read_table
 from adelecli.pipeline.inference import ConfidenceSummary, cut_slices, read_volume, segment_case
-from adelecli.pipeline.options import BatchKeywords, BatchOptions, StrPath, read_options
+from adelecli.pipeline.options import BatchKeywords, BatchOptions, StrPath
 from adelecli.pipeline.records import CaseRecord, Report
 from adelecli.pipeline.resumption import hash_inputs
 from adelecli.progress import Callback, ignore_progress
@@ -44,7 +46,7 @@ def predict(
 
     >>> report = predict("images", out="segmented.zarr")  # doctest: +SKIP
     """
-    chosen = read_options(BatchOptions, options)
+    chosen = read_keywords(BatchOptions, options)
     pairing = list_images(Path(images) if images is not None else _find_images())
 
     def prepare(session: Session) -> Callable[[Case], Outcome]:

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from adelecli.errors import CaseError
-from adelecli.pipeline.frames import rebuild_table, restore_geometry
+from adelecli.labels.entries import rebuild_table
+from adelecli.pipeline.frames import restore_geometry
 from adelecli.store.collection import open_store
 from adelecli.volumes.cases import list_masks
 from adelecli.volumes.naming import read_class_table

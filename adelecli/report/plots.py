@@ -147,7 +147,7 @@ def draw_dynamics(path: Path, runs: Mapping[str, Sequence[Mapping[str, Any]]], n
             panel.set_title(names[index])
             _label_epochs(panel, max(map(len, runs.values())))
         handles, labels = panels[0].get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside lower center", ncols=4, fontsize=9)
+        figure.legend(handles, labels, loc="outside lower center", ncols=4 if count > 2 else 2, fontsize=9)
     return path
 
 
@@ -186,14 +186,13 @@ def draw_losses(path: Path, history: Sequence[Mapping[str, Any]]) -> Path:
 
 def draw_scores(path: Path, series: Mapping[str, Sequence[float]], title: str = "Mean IoU on unseen cases") -> Path:
     """One line per method over the epochs, named at its end; the last one (ours) is drawn on top and strongest."""
-    colours = (style.GREY, style.ORANGE, style.BLUE, style.GREEN)
+    colours = (style.GREY, style.ORANGE, style.GREEN, style.PURPLE)
     with style.open_figure(path, (6.8, 3.6)) as figure:
         panel = figure.subplots()
         for number, (name, values) in enumerate(series.items()):
             strong = number == len(series) - 1
-            panel.plot(
-                range(1, len(values) + 1), values, color=colours[number % 4], lw=2.6 if strong else 1.8, label=name
-            )
+            colour, width = (style.BLUE, 2.6) if strong else (colours[number % 4], 1.8)
+            panel.plot(range(1, len(values) + 1), values, color=colour, lw=width, label=name)
         panel.set_title(title)
         panel.legend(loc="lower right", fontsize=9)
         _label_epochs(panel, max(map(len, series.values())))
@@ -204,27 +203,28 @@ def draw_label_errors(path: Path, bars: Sequence[ErrorBar], *, note: str = "") -
     """Per class two bars, the label error before and after the correction, with the numbers and the change in words."""
     places = np.arange(len(bars))[::-1]
     before, after = (np.array([getattr(bar, side) for bar in bars]) for side in ("before", "after"))
-    with style.open_figure(path, (7.4, 0.72 * len(bars) + 1.9)) as figure:
+    with style.open_figure(path, (7.4, 0.72 * len(bars) + 2.2)) as figure:
         style.add_heading(figure, "Wrong labels before and after", note)
         panel = figure.subplots()
         panel.barh(places + 0.2, before * 100, 0.36, color="#C3C8CF", label="noisy labels")
         panel.barh(places - 0.2, after * 100, 0.36, color=style.BLUE, label="corrected by ADELE")
         for place, bar in zip(places, bars, strict=True):
-            panel.text(
-                bar.before * 100 + 0.6, place + 0.2, f"{bar.before:.1%}", va="center", color=style.GREY, fontsize=9
-            )
             gain = f"   {bar.after / bar.before - 1:+.0%}" if bar.before else ""
-            panel.text(
-                bar.after * 100 + 0.6, place - 0.2, f"{bar.after:.1%}{gain}", va="center", color=style.INK, fontsize=9
-            )
+            _write_beside(panel, bar.before, place + 0.2, f"{bar.before:.1%}", style.GREY)
+            _write_beside(panel, bar.after, place - 0.2, f"{bar.after:.1%}{gain}", style.INK)
         panel.set_yticks(places, [bar.name for bar in bars])
         panel.set_xlabel("wrong voxels, % of true or noisy organ voxels")
-        panel.set_xlim(0, 100 * max(1e-3, float(np.nanmax([before, after]))) * 1.22)
+        panel.set_xlim(0, 100 * max(0.05, float(np.nanmax([before, after]))) * 1.22)
         panel.grid(axis="y", visible=False)
         panel.spines["left"].set_visible(False)
         panel.tick_params(axis="y", length=0)
         panel.legend(loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=2, fontsize=9)
     return path
+
+
+def _write_beside(panel: Axes, share: float, height: float, text: str, colour: str) -> None:
+    offset = {"xytext": (4, 0), "textcoords": "offset points"}
+    panel.annotate(text, (share * 100, height), va="center", color=colour, fontsize=9, **offset)  # type: ignore[arg-type]
 
 
 def read_scores(history: Sequence[Mapping[str, Any]], network: str, measure: str = "mean_iou") -> list[float]:

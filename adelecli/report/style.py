@@ -7,7 +7,8 @@ state is touched, so figures may be drawn in any thread of a host program. What 
 from __future__ import annotations
 
 import secrets
-from contextlib import contextmanager
+import textwrap
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from adelecli.errors import OutputError
@@ -62,15 +63,20 @@ def open_figure(path: Path, size: tuple[float, float], *, background: str = "whi
         figure = NewFigure(figsize=size, facecolor=background, layout="constrained")
         FigureCanvasAgg(figure)
         yield figure
-        beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            figure.savefig(beside, format="png", dpi=130, facecolor=background, metadata={"Software": "adele"})
-            beside.replace(path)
-        except OSError as error:
-            raise OutputError(f"cannot be written ({error.strerror or error})", path=path) from error
-        finally:
+        _publish(figure, path, background)
+
+
+def _publish(figure: Figure, path: Path, background: str) -> None:
+    """Write beside, then rename: a reader sees the old picture or the new one."""
+    beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        figure.savefig(beside, format="png", dpi=130, facecolor=background, metadata={"Software": "adele"})
+        beside.replace(path)
+    except OSError as error:
+        with suppress(OSError):
             beside.unlink(missing_ok=True)
+        raise OutputError(f"cannot be written ({error.strerror or error})", path=path) from error
 
 
 def lay_panels(figure: Figure, count: int, *, columns: int = 4) -> list[Axes]:
@@ -96,4 +102,5 @@ def add_heading(figure: Figure, title: str, note: str = "") -> None:
     """A title at the upper left and, at the foot, a line that says how to read the figure."""
     figure.suptitle(title, x=0.01, ha="left", fontsize=13, fontweight="bold", color=INK)
     if note:
-        figure.supxlabel(note, x=0.01, ha="left", fontsize=9, color=GREY)
+        lines = textwrap.fill(note, int(15.5 * figure.get_figwidth()))  # characters of this size to the inch
+        figure.supxlabel(lines, x=0.01, ha="left", fontsize=9, color=GREY)

@@ -16,6 +16,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
 from adelecli.errors import ConfigError, InputError, OutputError
+from adelecli.keywords import read_keywords
 from adelecli.progress import Callback, Progress, ignore_progress
 from adelecli.runtime.contract import METADATA_KEY, ClassEntry, Contract, encode_contract
 from adelecli.runtime.inspection import hash_weights
@@ -23,7 +24,7 @@ from adelecli.training import runfolder
 from adelecli.training.checkpoint import read_checkpoint
 from adelecli.training.graph import fold_batch_norms, trace_graph
 from adelecli.training.network import MultiScale, build_network
-from adelecli.training.options import ExportKeywords, ExportOptions, read_keywords
+from adelecli.training.options import ExportKeywords, ExportOptions
 from adelecli.training.parity import prove_parity
 from adelecli.training.plan import PlanRecord
 from adelecli.training.registration import register_model

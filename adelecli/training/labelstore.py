@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from adelecli.labels.entries import list_entries
 from adelecli.store.changes import map_changes
 from adelecli.store.collection import create_store
 from adelecli.store.frame import build_frame
@@ -32,11 +33,7 @@ if TYPE_CHECKING:
 def publish_labels(path: Path, plan: RunPlan) -> Iterator[Publish]:
     """A new store at ``path``; the function it gives publishes ``(case, file name, original, corrected, geometry)`` on the source grid."""
     store = create_store(path, run={"command": "train", "data": plan.fingerprint()})
-    table = plan.survey.table
-    classes = [
-        {"id": identity, "name": name, "colour": list(colour)}
-        for identity, name, colour in zip(table.ids, table.names, table.colours, strict=True)
-    ]
+    classes = list_entries(plan.survey.table)
 
     def publish(
         case: str,

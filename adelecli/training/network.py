@@ -60,23 +60,38 @@ def set_prior_bias(network: nn.Module, shares: Sequence[float]) -> None:
 
 def forward_scale(network: nn.Module, image: torch.Tensor, scale: Scale, divisor: int) -> torch.Tensor:
     """Logits ``[N, K, h, w]`` of ``image`` ``[N, C, H, W]`` at ``scale``, on the scaled grid."""
-    n, d = scale
-    # sym_max, not max: in an exported graph the sizes are symbols
-    h, w = (torch.sym_max(1, (size * n + d // 2) // d) for size in image.shape[2:])  # type: ignore[no-untyped-call]
-    scaled = image if n == d else functional.interpolate(image, size=(h, w), mode="bilinear", align_corners=False)
-    padded = functional.pad(scaled, (0, _margin(w, divisor), 0, _margin(h, divisor)), mode="replicate")
+    h, w = (_scaled(size, scale) for size in image.shape[2:])
+    rows, columns = _padded(h, divisor), _padded(w, divisor)
+    scaled = (
+        image if scale[0] == scale[1] else functional.interpolate(image, (h, w), mode="bilinear", align_corners=False)
+    )
+    padded = functional.pad(scaled, (0, columns - w, 0, rows - h), mode="replicate")
     logits: torch.Tensor = network(padded)[:, :, :h, :w]
     return logits
 
 
-def _margin(size: int, divisor: int) -> int:
-    """Pixels to add: up to a multiple of the stride, at least two of it, for no norm has a variance over one pixel.
+def _scaled(size: int, scale: Scale) -> int:
+    """``size * n / d``, rounded, at least 1."""
+    n, d = scale
+    rounded = (size * n + d // 2) // d
+    if n + d // 2 >= d:  # cannot be 0, and a graph without the maximum is traced much faster
+        return rounded
+    return _at_least(1, rounded)
 
-    Only non-negative numbers are divided: an exported graph rounds towards zero where Python rounds down.
+
+def _padded(size: int, divisor: int) -> int:
+    """The next multiple of the stride, at least two of it: no norm has a variance over one pixel.
+
+    Written as ``divisor * k``, so that the exporter can simplify the sizes of all layers (a minute less), and without
+    dividing negative numbers: a graph rounds them towards zero where Python rounds down.
     """
-    whole = (size + divisor - 1) // divisor * divisor
-    margin: int = torch.sym_max(2 * divisor, whole) - size  # type: ignore[no-untyped-call]
-    return margin
+    return divisor * _at_least(2, (size + divisor - 1) // divisor)
+
+
+def _at_least(least: int, size: int) -> int:
+    # sym_max, not max: in an exported graph sizes are symbols, and max would bake one in
+    larger: int = torch.sym_max(least, size)  # type: ignore[no-untyped-call]
+    return larger
 
 
 def resize_to(values: torch.Tensor, like: torch.Tensor) -> torch.Tensor:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from os import PathLike
 from typing import TYPE_CHECKING, TypedDict, TypeVar
 
-from adelecli.errors import ConfigError
-
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from _typeshed import DataclassInstance
 
@@ -77,12 +75,3 @@ class ExportOptions:
     name: str | None = None
     licence: str = "unknown"
     overwrite: bool = False
-
-
-def read_keywords(kind: type[Options], keywords: Mapping[str, object]) -> Options:
-    """Build ``kind`` from keywords; raises ``ConfigError`` naming an unknown one."""
-    known = sorted(field.name for field in fields(kind))
-    for name in keywords:
-        if name not in known:
-            raise ConfigError(f"there is no option `{name}`", remedy=f"the options are {', '.join(known)}")
-    return kind(**keywords)

@@ -16,6 +16,7 @@ import msgspec
 import torch
 
 from adelecli.errors import ConfigError, DeviceError, InputError
+from adelecli.keywords import read_keywords
 from adelecli.progress import Callback, ignore_progress
 from adelecli.training import runfolder
 from adelecli.training.caching import write_cache
@@ -24,7 +25,7 @@ from adelecli.training.dataset import open_slices
 from adelecli.training.finishing import finish_run
 from adelecli.training.loop import Experiment, run_epochs
 from adelecli.training.network import build_network, set_prior_bias
-from adelecli.training.options import TrainKeywords, TrainOptions, read_keywords
+from adelecli.training.options import TrainKeywords, TrainOptions
 from adelecli.training.plan import RunPlan, make_plan, read_plan
 from adelecli.training.settings import Settings, format_settings, read_settings, resolve_settings
 from adelecli.training.teacher import make_teacher

@@ -70,7 +70,7 @@ def test_the_volume_constraint_knows_the_whole_case() -> None:
 def test_the_guard_cancels_a_collapse() -> None:
     """A prediction that removes more than half of a class from a case leaves that class as it was, and is recorded."""
     labels = np.array([[[1, 1, 1, 0]], [[0, 1, 1, 0]]], np.uint8)
-    slices = make_slices(labels, [*np.zeros((2, 1, 4)), [[0, 0, 0, 0]], [[1, 1, 1, 0]]], [0, 1])
+    slices = make_slices(labels, np.array([[[0, 0, 0, 0]], [[1, 1, 1, 0]]]), [0, 1])
     rule = Rule(tau=(0.8,) * 2, triggered=frozenset({1}))
     corrected, counts, _ = correct(slices, [0, 1], rule, guard=0.5)
     assert corrected.tolist() == [[[1, 1, 1, 0]], [[1, 1, 1, 0]]]
