@@ -66,7 +66,7 @@ PLAIN = {
     "labels": {"numpy"},
     "dynamics": {"numpy"},
     "errors": set(),
-    "keywords": {"errors"},
+    "keywords": {"_typeshed"},
     "progress": set(),
     "version": set(),
     "cli": {"msgspec"},

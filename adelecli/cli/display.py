@@ -1,8 +1,8 @@
 """Progress on stderr: live on a terminal, one line a step with `-v`, silent otherwise.
 
-What must hold: nothing here writes to stdout; notices are shown once each, unless `-q`; rich is imported when the first
-live step arrives, so short commands do not pay for it; lines name cases by a salted short hash unless `--log-ids`, because
-a log outlives the terminal and case ids can be patient data.
+What must hold: nothing here writes to stdout; notices are shown once each, unless `-q` (a failed case is an error
+and always shown); rich is imported when the first live step arrives, so short commands do not pay for it; lines name cases
+by a salted short hash unless `--log-ids`, because a log outlives the terminal and case ids can be patient data.
 """
 
 from __future__ import annotations
@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from adelecli.progress import Progress
+
+
+FAILED = "case"  # the stage of a notice that says why one case of a batch failed
 
 
 class Panel(Protocol):
@@ -57,9 +60,10 @@ class Display:
 
     def __call__(self, event: Progress) -> None:
         """Show one step."""
-        if event.notice is not None and not self._quiet and event.notice not in self._said:
+        failed = event.stage == FAILED
+        if event.notice is not None and (failed or not self._quiet) and event.notice not in self._said:
             self._said.add(event.notice)
-            self._say(f"Note: {event.notice}")
+            self._say(f"{'Error' if failed else 'Note'}: {event.notice}")
         if self._live:
             self._open_panel().show(event)
         if self._verbose and event.notice is None and is_worth_a_line(event):

@@ -67,6 +67,7 @@ def correct(
         rule = make_rule(session.model.contract, table, chosen)
         if not rule.active:
             session.notify(_explain_idleness(chosen))
+        session.notify(pairing.describe_spare())
         return _Corrector(session, table, rule, chosen.max_change).treat
 
     return run_batch(Command("correct", prepare), pairing, out, chosen, progress)

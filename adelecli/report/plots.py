@@ -131,7 +131,8 @@ def draw_dynamics(path: Path, runs: Mapping[str, Sequence[Mapping[str, Any]]], n
     are marked. Source: IoU_el and IoU_m, section 3 of arXiv 2110.03740.
     """
     count, last = len(names) - 1, list(runs)[-1]
-    with style.open_figure(path, style.plan_size(count)) as figure:
+    width, height = style.plan_size(count)
+    with style.open_figure(path, (max(9.6, width), height)) as figure:  # title and legend stand side by side
         style.add_heading(
             figure,
             "Learning the organ, or learning the mistakes",
@@ -147,7 +148,7 @@ def draw_dynamics(path: Path, runs: Mapping[str, Sequence[Mapping[str, Any]]], n
             panel.set_title(names[index])
             _label_epochs(panel, max(map(len, runs.values())))
         handles, labels = panels[0].get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside lower center", ncols=4 if count > 2 else 2, fontsize=9)
+        figure.legend(handles, labels, loc="outside upper right", ncols=2, fontsize=9)
     return path
 
 

@@ -118,8 +118,9 @@ def make_plan(
     """Pair, survey and split. Raises ``InputError`` where nothing is usable, ``ConfigError`` for a wrong list or table."""
     folder = Path(masks) if masks is not None else find_masks(Path())
     pairing = pair_cases(folder, Path(images) if images is not None else None)
-    for path in pairing.spare_images:
-        progress(Progress("survey", notice=f"{path}: has no mask; not used"))
+    spare = pairing.describe_spare()
+    if spare:
+        progress(Progress("survey", notice=spare))
     for case, error in pairing.faults:
         progress(Progress("survey", case=case, notice=f"left out: {error}"))
     modality = read_modality(folder)

@@ -47,6 +47,13 @@ class Pairing:
     faults: tuple[tuple[str, CaseError], ...] = ()
     spare_images: tuple[Path, ...] = ()
 
+    def describe_spare(self) -> str | None:
+        """One line about the images without a mask, or None: nothing can be done with them, but a mask may be missing."""
+        if not self.spare_images:
+            return None
+        more = f" (and {len(self.spare_images) - 1} more images)" if len(self.spare_images) > 1 else ""
+        return f"{self.spare_images[0]}{more}: has no mask and is left out"
+
 
 @dataclass(frozen=True)
 class _File:

@@ -100,3 +100,11 @@ def test_curves_are_blocks_from_0_to_1() -> None:
     """A gap where there is no value; the last `width` values only."""
     assert draw_curve([0.0, 0.5, 1.0, math.nan]) == "▁▅█ "
     assert draw_curve([0.0] * 5 + [1.0], width=2) == "▁█"
+
+
+def test_a_failed_case_is_told_even_when_quiet(capsys: pytest.CaptureFixture[str]) -> None:
+    """`-q` hides notes, never an error; the line is the error's own."""
+    display = Display(quiet=True)
+    display(Progress("model", notice="GPU not used"))
+    display(Progress("case", case="a", notice="masks/a.nii.gz: is damaged"))
+    assert capsys.readouterr().err == "Error: masks/a.nii.gz: is damaged\n"

@@ -186,9 +186,11 @@ def test_every_case_failed_is_code_7(data) -> None:
 
 
 def test_an_image_without_a_mask_is_no_case(two_cases) -> None:
-    """Images that no mask asks for are left alone."""
+    """Images that no mask asks for are left alone, and one line says so."""
     write_nifti(two_cases.images / "spare.nii.gz", make_truth().astype(np.float32))
-    assert correct(two_cases.masks, out=two_cases.out, model=two_cases.model).count("corrected") == 2
+    report = correct(two_cases.masks, out=two_cases.out, model=two_cases.model)
+    assert report.count("corrected") == 2
+    assert [note for note in report.notices if "spare.nii.gz" in note and "has no mask" in note]
 
 
 def test_fail_fast_stops_at_the_first_bad_case_and_still_writes_the_report(data) -> None:
