@@ -124,7 +124,7 @@ def make_plan(
     for case, error in pairing.faults:
         progress(Progress("survey", case=case, notice=f"left out: {error}"))
     modality = read_modality(folder)
-    table = read_class_table(folder)
+    table = _named_classes(settings) or read_class_table(folder)
     survey = survey_cases(pairing.cases, settings.data, table, modality, progress)
     faults = (*((case, str(error)) for case, error in pairing.faults), *survey.faults)
     survey = Survey(survey.facts, faults, survey.table, survey.grid, survey.channels)
@@ -138,6 +138,15 @@ def make_plan(
         hashes=_hash_inputs(survey),
         channel_names=tuple(names) or tuple(f"channel_{i}" for i in range(len(survey.channels))),
     )
+
+
+def _named_classes(settings: Settings) -> ClassTable | None:
+    """The class table of the settings, in the order of the ids."""
+    if settings.data.classes is None:
+        return None
+    named = sorted(settings.data.classes.items(), key=lambda item: item[1])
+    ignore = settings.data.ignore if settings.data.ignore not in settings.data.classes.values() else None
+    return ClassTable(tuple(number for _, number in named), tuple(name for name, _ in named), ignore)
 
 
 def read_plan(folder: Path) -> RunPlan:

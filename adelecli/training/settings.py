@@ -47,6 +47,8 @@ class DataSettings(Struct, frozen=True, forbid_unknown_fields=True):
     """Largest share of slices without any labelled foreground in an epoch."""
     val_slices: Natural = 600
     """Slices on which an epoch is validated, evenly spread; 0 takes all."""
+    classes: dict[str, Natural] | None = None
+    """Label ids by class name, ``background = 0`` among them; ``None``: from the data set, else from the masks."""
     ignore: Natural | None = 255
     """The label id that means "do not know", where the data set names none."""
 

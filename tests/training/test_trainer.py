@@ -55,7 +55,7 @@ def test_the_run_folder_says_what_was_done(run: TrainResult) -> None:
     } <= names
     assert "cache" not in names
     history = [json.loads(line) for line in (run.folder / "history.jsonl").read_text().splitlines()]
-    assert [record["epoch"] for record in history] == list(range(1, 9))
+    assert [record["epoch"] for record in history] == list(range(1, 11))
     assert history == list(run.history)
     state = json.loads((run.folder / "state.json").read_text())
     assert state["finished"]
@@ -77,7 +77,7 @@ def test_a_killed_run_resumes_bit_identically(run: TrainResult, folders: Folders
     code = (
         "import sys, torch; torch.set_num_threads(1)\n"
         "from adelecli.training.trainer import train\n"
-        f"train({str(folders.masks)!r}, out={str(tmp_path)!r}, set={SMALL!r}, epochs=8, seed=1, device='cpu',"
+        f"train({str(folders.masks)!r}, out={str(tmp_path)!r}, set={SMALL!r}, epochs=10, seed=1, device='cpu',"
         f" clean={str(folders.clean)!r}, name='run')"
     )
     process = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.DEVNULL)
@@ -189,3 +189,32 @@ def test_options_that_do_not_exist_are_named() -> None:
     """A misspelt keyword is refused, not ignored."""
     with pytest.raises(ConfigError, match="epoch"):
         train("x", epoch=3)  # type: ignore[call-arg]
+
+
+def test_colour_pictures_and_gapped_ids_train(tmp_path: Path) -> None:
+    """RGB PNG images of unequal sizes, masks with ids 0, 3 and 7 named in the settings, 255 ignored: three channels, two classes."""
+    from PIL import Image
+
+    for name in ("images", "masks"):
+        (tmp_path / name).mkdir()
+    for number in range(6):
+        rng = np.random.default_rng(number)
+        mask = np.zeros((20 + number, 30 - number), np.uint8)
+        mask[4:12, 5:14], mask[12:18, 16:22], mask[0, 0] = 3, 7, 255
+        shades = {0: (10, 10, 10), 3: (200, 20, 20), 7: (20, 200, 20), 255: (10, 10, 10)}
+        image = np.array([shades[int(v)] for v in mask.ravel()]).reshape(*mask.shape, 3) + rng.integers(
+            0, 20, (*mask.shape, 3)
+        )
+        Image.fromarray(image.astype(np.uint8)).save(tmp_path / "images" / f"p{number}.png")
+        Image.fromarray(mask).save(tmp_path / "masks" / f"p{number}.png")
+    config = tmp_path / "c.toml"
+    config.write_text("[data.classes]\nbackground = 0\ngreen = 7\nred = 3\n")
+    result = train(tmp_path / "masks", out=tmp_path / "runs", config=config, set=SMALL, epochs=12, seed=0, device="cpu")
+    plan = json.loads((result.folder / "plan.json").read_text())
+    assert (plan["class_ids"], plan["class_names"]) == ([0, 3, 7], ["background", "red", "green"])
+    assert len(plan["channels"]) == 3
+    assert min(result.history[-1]["curve"][1:]) > 0.7
+    store = open_store(result.folder / "labels.zarr")
+    case = store.case_ids()[0]
+    assert set(np.unique(store.read(case, "corrected"))) == {0, 3, 7, 255}
+    assert store.read(case, "corrected")[0, 0, 0] == 255
