@@ -13,8 +13,6 @@ Importing this package imports nothing heavy: each name is fetched from its home
 
 from __future__ import annotations
 
-import sys
-from types import ModuleType
 from typing import TYPE_CHECKING
 
 from adelecli.errors import (
@@ -30,7 +28,6 @@ from adelecli.progress import Progress
 from adelecli.version import __version__
 
 if TYPE_CHECKING:
-    from adelecli.demo.showcase import demo
     from adelecli.pipeline.comparison import evaluate
     from adelecli.pipeline.conversion import Conversion, convert
     from adelecli.pipeline.correction import correct
@@ -41,6 +38,7 @@ if TYPE_CHECKING:
     from adelecli.pipeline.scores import Evaluation
     from adelecli.pipeline.verification import Verification, verify
     from adelecli.runtime.models import Model, open_model
+    from adelecli.showcase.staging import demo
     from adelecli.store.collection import Store, open_store
     from adelecli.training.exporter import ExportResult, export
     from adelecli.training.trainer import TrainResult, train
@@ -82,7 +80,7 @@ __all__ = [
 ]
 
 _HOMES = {
-    "adelecli.demo.showcase": ("demo",),
+    "adelecli.showcase.staging": ("demo",),
     "adelecli.pipeline.comparison": ("evaluate",),
     "adelecli.pipeline.conversion": ("Conversion", "convert"),
     "adelecli.pipeline.correction": ("correct",),
@@ -98,17 +96,6 @@ _HOMES = {
     "adelecli.training.trainer": ("TrainResult", "train"),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
-
-
-class _Package(ModuleType):
-    """This package, in which a command's name stays the command: ``demo`` is also a room, and importing a room binds its name."""
-
-    def __setattr__(self, name: str, value: object) -> None:
-        if not (name in _HOME_OF and isinstance(value, ModuleType)):
-            super().__setattr__(name, value)
-
-
-sys.modules[__name__].__class__ = _Package
 
 
 def __getattr__(name: str) -> object:

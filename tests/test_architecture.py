@@ -23,12 +23,12 @@ EDGES = {"runtime", "store", "volumes"}
 PUBLIC = "the public API"  # adelecli/__init__.py, as in `import adelecli`
 
 ARROWS = {
-    "cli": {PUBLIC, "demo", "pipeline", "report", "training"} | LEAVES,
-    PUBLIC: {"demo", "pipeline", "report", "training"} | EDGES | PURE | LEAVES,
-    "demo": {PUBLIC, "pipeline", "report", "training"} | EDGES | PURE | LEAVES,
+    "cli": {PUBLIC, "showcase", "pipeline", "reporting", "training"} | LEAVES,
+    PUBLIC: {"showcase", "pipeline", "reporting", "training"} | EDGES | PURE | LEAVES,
+    "showcase": {PUBLIC, "pipeline", "reporting", "training"} | EDGES | PURE | LEAVES,
     "pipeline": EDGES | PURE | LEAVES,
-    "training": {"report"} | EDGES | PURE | LEAVES,  # report: a run folder holds its own plots
-    "report": {"store"} | PURE | LEAVES,
+    "training": {"reporting"} | EDGES | PURE | LEAVES,  # report: a run folder holds its own plots
+    "reporting": {"store"} | PURE | LEAVES,
     "runtime": PURE | LEAVES,
     "store": PURE | LEAVES,
     "volumes": PURE | LEAVES,
@@ -53,9 +53,9 @@ DOORS = {
     "click": {"cli"},
     "rich": {"cli"},
     "nibabel": {"volumes"},
-    "PIL": {"volumes", "demo", "report"},
-    "matplotlib": {"demo", "report"},
-    "scipy": {"labels", "dynamics", "demo"},
+    "PIL": {"volumes", "showcase", "reporting"},
+    "matplotlib": {"showcase", "reporting"},
+    "scipy": {"labels", "dynamics", "showcase"},
 }
 """Heavy library -> the only rooms that may import it."""
 
@@ -114,7 +114,7 @@ def test_every_room_is_in_the_plan() -> None:
 
 @pytest.mark.parametrize("room", ARROWS)
 def test_rooms_import_downwards_only(room: str) -> None:
-    """Cli -> demo -> pipeline, report, training -> runtime, store, volumes -> labels, dynamics -> errors, progress."""
+    """Cli -> showcase -> pipeline, reporting, training -> runtime, store, volumes -> labels, dynamics -> errors, progress."""
     rooms = set(ARROWS) - {PUBLIC}
     for path in FILES:
         if room_of(path) != room:

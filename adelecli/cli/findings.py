@@ -10,8 +10,8 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     import adelecli
-    from adelecli.demo.results import DemoResult
     from adelecli.pipeline.verification import Verification
+    from adelecli.showcase.results import DemoResult
     from adelecli.training.exporter import ExportResult
     from adelecli.training.trainer import TrainResult
 
@@ -80,10 +80,15 @@ def show_demo(console: Console, result: DemoResult) -> None:
     show_table(console, title, ("training labels", *changes), labels)
     organs = tuple(result.methods[0].organ_dice) if result.methods else ()
     scores = (
-        (row.name, *map(format_number, (row.dice_last, row.dice_best, row.iou_last, *map(row.organ_dice.get, organs))))
+        (
+            row.name,
+            *map(format_number, (row.dice_last, row.dice_best, row.iou_last, row.iou_best)),
+            format_share(row.gap_recovered),
+            *map(format_number, map(row.organ_dice.get, organs)),
+        )
         for row in result.methods
     )
-    means = ("Dice, last 5", "Dice, best", "IoU, last 5")
+    means = ("Dice, last 5", "Dice, best", "IoU, last 5", "IoU, best", "gap recovered")
     show_table(console, f"{result.test_cases} unseen patients, true labels", ("training", *means, *organs), scores)
     show_line(console, f"the exported model on the unseen patients: Dice {format_number(result.exported_dice)}")
     show_tree(console, {name: f"{result.folder}/{path}" for name, path in result.files.items()})

@@ -85,6 +85,6 @@ def write_corrected_labels(folder: Path, learner: Learner, experiment: Experimen
 
 def draw_plots(folder: Path, learner: Learner, experiment: Experiment, plan: RunPlan) -> None:
     """``plots/``: the curves with fit and onset, and the learning dynamics where clean labels are known."""
-    from adelecli.report.plots import draw_run_plots
+    from adelecli.reporting.plots import draw_run_plots
 
     draw_run_plots(folder / "plots", learner.history, plan.survey.table.names, experiment.settings.onset)

@@ -14,12 +14,12 @@ from rich.console import Console
 from adelecli.cli.findings import show_demo, show_description, show_training, show_verification
 from adelecli.cli.rendering import encode_record, format_number, format_share
 from adelecli.cli.reports import show_conversion, show_corruption, show_evaluation, show_report
-from adelecli.demo.results import DemoResult, LabelRow, MethodRow
 from adelecli.pipeline.conversion import Conversion, ConvertedCase
 from adelecli.pipeline.corruption import CorruptedCase, CorruptionReport
 from adelecli.pipeline.description import RunDescription
 from adelecli.pipeline.scores import CaseScore, ClassMean, ErrorRate, Evaluation
 from adelecli.pipeline.verification import Verification
+from adelecli.showcase.results import DemoResult, LabelRow, MethodRow
 from adelecli.store.verification import Finding
 from adelecli.training.trainer import TrainResult
 

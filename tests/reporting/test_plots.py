@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from adelecli.errors import OutputError
-from adelecli.report.plots import (
+from adelecli.reporting.plots import (
     ErrorBar,
     draw_curves,
     draw_dynamics,

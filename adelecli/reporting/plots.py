@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 import numpy as np
 
 from adelecli.dynamics import Criterion, Onset, detect_onset
-from adelecli.report import style
+from adelecli.reporting import style
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

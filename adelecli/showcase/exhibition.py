@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from adelecli.demo.phantom import CLASS_NAMES
-from adelecli.demo.pictures import View, choose_slice, draw_overlays
-from adelecli.report.plots import ErrorBar, draw_curves, draw_dynamics, draw_label_errors, draw_scores, read_scores
+from adelecli.reporting.plots import ErrorBar, draw_curves, draw_dynamics, draw_label_errors, draw_scores, read_scores
+from adelecli.showcase.phantom import CLASS_NAMES
+from adelecli.showcase.pictures import View, choose_slice, draw_overlays
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

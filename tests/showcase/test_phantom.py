@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from adelecli.demo.phantom import CLASS_NAMES, SHAPE, SPACING, make_case, write_phantom
 from adelecli.errors import OutputError
+from adelecli.showcase.phantom import CLASS_NAMES, SHAPE, SPACING, make_case, write_phantom
 from adelecli.volumes.cases import pair_cases
 from adelecli.volumes.naming import read_class_table
 from adelecli.volumes.reading import read_image, read_labels

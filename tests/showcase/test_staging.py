@@ -6,8 +6,8 @@ import json
 
 import pytest
 
-from adelecli.demo.showcase import STAGES, demo
 from adelecli.errors import ConfigError, OutputError
+from adelecli.showcase.staging import STAGES, demo
 
 
 def test_an_unknown_option_is_named(tmp_path):

@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, TypedDict, TypeVar, Unpack
 
 import msgspec
 
-from adelecli.demo.exhibition import draw_pictures
-from adelecli.demo.phantom import CLASS_NAMES, write_phantom
-from adelecli.demo.results import DemoResult, compare_methods, list_labels
 from adelecli.errors import ConfigError, OutputError
 from adelecli.progress import Callback, Progress, ignore_progress
+from adelecli.showcase.exhibition import draw_pictures
+from adelecli.showcase.phantom import CLASS_NAMES, write_phantom
+from adelecli.showcase.results import DemoResult, compare_methods, list_labels
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -6,8 +6,8 @@ import json
 
 import pytest
 
-from adelecli.demo.results import DemoResult, compare_methods, list_labels, score_method
 from adelecli.pipeline.scores import ClassMean, ErrorRate, Evaluation
+from adelecli.showcase.results import DemoResult, compare_methods, list_labels, score_method
 
 ORGANS = ("esophagus", "heart")
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from adelecli.report import style
+from adelecli.reporting import style
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy import ndimage
 
-from adelecli.demo.anatomy import (
+from adelecli.showcase.anatomy import (
     AORTA,
     ESOPHAGUS,
     HEART,

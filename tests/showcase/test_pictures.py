@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from adelecli.demo.phantom import CLASS_NAMES, make_case
-from adelecli.demo.pictures import View, choose_slice, draw_overlays
+from adelecli.showcase.phantom import CLASS_NAMES, make_case
+from adelecli.showcase.pictures import View, choose_slice, draw_overlays
 
 
 def read_pixels(path):

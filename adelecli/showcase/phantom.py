@@ -19,7 +19,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from adelecli.demo.anatomy import (
+from adelecli.errors import OutputError
+from adelecli.progress import Callback, Progress, ignore_progress
+from adelecli.showcase.anatomy import (
     AORTA,
     ESOPHAGUS,
     HEART,
@@ -34,9 +36,7 @@ from adelecli.demo.anatomy import (
     measure_trachea,
     spread_field,
 )
-from adelecli.demo.tissue import paint_tissue
-from adelecli.errors import OutputError
-from adelecli.progress import Callback, Progress, ignore_progress
+from adelecli.showcase.tissue import paint_tissue
 
 CLASS_NAMES = ("background", "esophagus", "heart", "trachea", "aorta")
 SHAPE = (20, 64, 80)
