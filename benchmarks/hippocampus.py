@@ -33,10 +33,10 @@ def main() -> None:
     parser.add_argument("--name", default="hippocampus")
     options = parser.parse_args()
     folder = options.out / f"seed{options.seed}"
-    noise = make_masks(options.data, folder, options.seed)
+    noise = read_noise(folder) if (folder / "val.txt").exists() else make_masks(options.data, folder, options.seed)
     result: dict[str, object] = {
         "seed": options.seed,
-        "noise": {"family": noise.noise, "mean_iou": noise.mean_iou, "label_error": read_error(noise.label_error)},
+        "noise": noise,
         "settings": options.set,
     }
     for name in ("adele", "baseline"):
@@ -49,7 +49,13 @@ def main() -> None:
     print(json.dumps(result, indent=1, default=str))
 
 
-def make_masks(data: Path, folder: Path, seed: int) -> adelecli.CorruptionReport:
+def read_noise(folder: Path) -> dict[str, object]:
+    """The measures that `adele corrupt` left beside the noisy masks."""
+    measured = json.loads((folder / "noisy" / "corruption.json").read_text())
+    return {key: measured[key] for key in ("noise", "mean_iou", "label_error")}
+
+
+def make_masks(data: Path, folder: Path, seed: int) -> dict[str, object]:
     """``noisy/``: corrupted training masks; ``masks/``: those and the clean validation masks; ``val.txt``."""
     with (data / "split.csv").open() as file:
         split = {row["name"]: row["split"] for row in csv.DictReader(file)}
@@ -59,18 +65,22 @@ def make_masks(data: Path, folder: Path, seed: int) -> adelecli.CorruptionReport
     for name in (path.name for path in (data / "masks").glob("*.nii.gz")):
         if name not in held:
             shutil.copy(data / "masks" / name, train / name)
-    noise = adelecli.corrupt(train, out=folder / "noisy", noise="adele-de", k="1-5", seed=seed)
+    adelecli.corrupt(train, out=folder / "noisy", noise="adele-de", k="1-5", seed=seed)
     shutil.copytree(folder / "noisy", folder / "masks")
     for name in held:
         shutil.copy(data / "masks" / name, folder / "masks" / name)
     shutil.copy(data / "labels.json", folder / "labels.json")
     (folder / "val.txt").write_text("".join(name.removesuffix(".nii.gz") + "\n" for name in held))
-    return noise
+    return read_noise(folder)
 
 
 def learn(name: str, options: argparse.Namespace, folder: Path) -> dict[str, object]:
     """Train once; scores on the validation cases of the network and of its moving average."""
     begin = time.perf_counter()
+    stopped = sorted((folder / "runs").glob(f"*-{name}"))
+    if stopped:  # a stopped benchmark goes on where it was; the run is the same, bit for bit
+        run = adelecli.train(resume=stopped[-1], progress=report)
+        return describe(run, time.perf_counter() - begin)
     run = adelecli.train(
         folder / "masks",
         images=options.data / "images",
@@ -84,7 +94,11 @@ def learn(name: str, options: argparse.Namespace, folder: Path) -> dict[str, obj
         set=options.set,
         progress=report,
     )
-    seconds = time.perf_counter() - begin
+    return describe(run, time.perf_counter() - begin)
+
+
+def describe(run: adelecli.TrainResult, seconds: float) -> dict[str, object]:
+    """What a training was worth; ``seconds`` is of this call, ``seconds_per_epoch`` of every epoch."""
     return {
         "run": run.folder.name,
         "seconds": round(seconds),

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 @click.option("--preset", metavar="NAME", help="Settings to start from: adele or paper [default: adele].")
 @click.option("--config", type=options.FILE, metavar="FILE.toml", help="Settings that outrank the preset.")
 @options.listing("--set", "KEY=VALUE", "One setting that outranks the file, such as loss.weight=2.")
-@click.option("--epochs", type=int, metavar="N", help="Length of the training [default: 20].")
+@click.option("--epochs", type=int, metavar="N", help="Length of the training [default: 15].")
 @options.seed
 @options.device
 @click.option("--patience", type=int, metavar="N", help="Stop after N epochs without gain; 0: never [default: 0].")

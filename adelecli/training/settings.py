@@ -131,7 +131,7 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     """Everything that decides a run besides its data."""
 
     preset: str = "adele"
-    epochs: Count = 20
+    epochs: Count = 15
     seed: Natural = 0
     patience: Natural = 0
     """Stop after this many epochs without a better validation IoU; 0 never stops early."""

@@ -154,7 +154,7 @@ def test_a_demo_shows_the_gain() -> None:
     )
     text = [" ".join(line) for line in read_shown(show_demo, result)]
     assert "heart 40.0 % 20.0 % 90.0 % 50.0 % 0.11 epoch 6" in text
-    assert "ADELE 0.800 0.820 0.700 0.900" in text
+    assert "ADELE 0.800 0.820 0.700 0.720 64.0 % 0.900" in text
     assert "model: demo/weights/demo.onnx" in text
     assert "the exported model on the unseen patients: Dice 0.790" in text
 
