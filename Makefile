@@ -16,7 +16,9 @@ $(STAMP): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[train,dev]'
 	touch $@
 
+# An earlier demo is replaced, so that the command can be said twice; nothing else is ever removed.
 demo: $(STAMP)
+	test ! -e $(DEMO)/results.json || rm -r $(DEMO)
 	$(BIN)/adele demo --out $(DEMO) --device cpu
 
 test: $(STAMP)
