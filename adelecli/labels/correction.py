@@ -164,9 +164,13 @@ class Change:
 
     @property
     def share(self) -> float:
-        """1 - IoU of the class before and after: changed pixels per pixel of the union; 0 when in neither."""
-        union = self.before + self.added
-        return (self.added + self.removed) / union if union else 0.0
+        """The larger of two shares: of the class's old pixels that it lost, and of its new pixels that it won; 0 when in neither.
+
+        Not 1 - IoU, which counts both together: with noise that shrinks some slices and swells others, a right correction
+        of .3 each way is .46 by IoU, and a limit of .5 quarantined 49 of 182 cases on which correction was working.
+        """
+        lost = self.removed / self.before if self.before else 0.0
+        return max(lost, self.added / self.after if self.after else 0.0)
 
 
 def count_changes(before: LabelArray, after: LabelArray, n_classes: int) -> tuple[Change, ...]:

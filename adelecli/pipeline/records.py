@@ -24,8 +24,8 @@ Status = Literal["corrected", "unchanged", "quarantined", "predicted", "failed"]
 class ClassRecord(msgspec.Struct, frozen=True):
     """One class of one case: voxels and mm3 before and after the correction.
 
-    ``changed_share`` is 1 - IoU of the class before and after, in [0, 1]. In a quarantined case the numbers are those of the
-    correction that was refused. Volumes are ``None`` where the file gives no spacing in mm (pictures).
+    ``changed_share`` (0..1) is the larger of the share of its old voxels that it lost and of its new ones that it won. In a
+    quarantined case the numbers are those of the correction that was refused. Volumes are ``None`` where the file gives no spacing in mm (pictures).
     """
 
     id: int

@@ -199,14 +199,17 @@ def test_changes_add_up_over_slabs(problem: tuple[np.ndarray, np.ndarray, np.nda
     for c, change in enumerate(whole):
         assert (change.before, change.after) == ((labels == c).sum(), (corrected == c).sum())
         assert change.after == change.before + change.added - change.removed
-        union = ((labels == c) | (corrected == c)).sum()
-        shared = ((labels == c) & (corrected == c)).sum()
-        assert change.share == pytest.approx(1 - shared / union if union else 0)
+        old, new = labels == c, corrected == c
+        lost, won = (old & ~new).sum() / max(1, old.sum()), (new & ~old).sum() / max(1, new.sum())
+        assert change.share == pytest.approx(max(lost, won))
 
 
-def test_share_of_a_change_is_one_minus_iou() -> None:
-    """4 of 10 pixels lost and 2 won: 6 changed of 12 in the union. An absent class changed by nothing."""
-    assert Change(before=10, after=8, added=2, removed=4).share == 0.5
+def test_share_of_a_change_is_the_larger_of_lost_and_won() -> None:
+    """4 of 10 lost, 2 of 8 won: .4. A class that vanishes or appears has changed wholly, an absent one by nothing."""
+    assert Change(before=10, after=8, added=2, removed=4).share == 0.4
+    assert Change(before=10, after=20, added=10, removed=0).share == 0.5
+    assert Change(before=10, after=0, added=0, removed=10).share == 1.0
+    assert Change(before=0, after=3, added=3, removed=0).share == 1.0
     assert Change().share == 0.0
 
 
