@@ -25,7 +25,8 @@ class ClassRecord(msgspec.Struct, frozen=True):
     """One class of one case: voxels and mm3 before and after the correction.
 
     ``changed_share`` (0..1) is the larger of the share of its old voxels that it lost and of its new ones that it won. In a
-    quarantined case the numbers are those of the correction that was refused. Volumes are ``None`` where the file gives no spacing in mm (pictures).
+    quarantined case the numbers are those of the correction that was refused. Volumes are ``None`` where the
+    file gives no spacing in mm (pictures).
     """
 
     id: int
