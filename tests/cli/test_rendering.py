@@ -146,7 +146,7 @@ def test_a_demo_shows_the_gain() -> None:
         epochs=12,
         noise={"mean_iou": 0.61},
         labels=(LabelRow("heart", 0.4, 0.2, 0.9, 0.5, 0.11, 6),),
-        methods=(MethodRow("ADELE", 0.8, 0.82, 0.7, 0.72, {"heart": 0.9}),),
+        methods=(MethodRow("ADELE", 0.8, 0.82, 0.7, 0.72, {"heart": 0.9}, 0.64),),
         exported_dice=0.79,
         seconds={"total": 300.0},
         files={"model": "weights/demo.onnx"},
