@@ -71,11 +71,14 @@ class Grid(msgspec.Struct, frozen=True, kw_only=True):
 
     ``spacing``: in-plane millimetres (row, column) to resample to; ``None`` keeps the file's own.
     ``max_size``: longest in-plane side in pixels; larger slices are shrunk to it, keeping their aspect.
+    ``canvas``: (rows, columns) to which smaller slices are padded right and bottom by repetition, as they were in training;
+    norms and scales see the whole canvas, so without it the same network gives other labels.
     """
 
     axis: Axis = "z"
     spacing: tuple[Positive, Positive] | None = None
     max_size: Count | None = None
+    canvas: tuple[Count, Count] | None = None
 
 
 class Contract(msgspec.Struct, frozen=True, kw_only=True):

@@ -138,6 +138,14 @@ def resize_image(image: NDArray[np.generic], size: tuple[int, int]) -> NDArray[n
     return resized
 
 
+def pad_image(image: NDArray[np.float32], canvas: tuple[int, int] | None) -> NDArray[np.float32]:
+    """Pad ``image`` [..., H, W] right and bottom by repetition to at least ``canvas`` (rows, columns); see `Grid.canvas`."""
+    if canvas is None:
+        return image
+    margin = [(0, max(0, least - have)) for least, have in zip(canvas, image.shape[-2:], strict=True)]
+    return np.pad(image, [(0, 0)] * (image.ndim - 2) + margin, mode="edge")
+
+
 def resize_labels(labels: NDArray[Scalar], size: tuple[int, int]) -> NDArray[Scalar]:
     """Pick the nearest label for each pixel of ``size`` from ``labels`` [..., H, W]; the dtype stays."""
     height, width = labels.shape[-2:]

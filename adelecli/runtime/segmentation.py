@@ -16,6 +16,7 @@ from adelecli.runtime.preparation import (
     fit_normaliser,
     in_plane_spacing,
     move_axis,
+    pad_image,
     plan_size,
     resize_image,
 )
@@ -69,8 +70,11 @@ def _segment_slices(
 def _segment_batch(
     model: Model, prepared: NDArray[np.float32], shape: tuple[int, ...]
 ) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
-    """Labels and confidences [N, *shape] of ``prepared`` [N, C, h, w]."""
-    if prepared.shape[-2:] == shape:
-        return model.run(prepared)
-    probabilities = resize_image(model.run_probabilities(prepared), (shape[0], shape[1]))
+    """Labels and confidences [N, *shape] of ``prepared`` [N, C, h, w], seen on the canvas of the training."""
+    height, width = prepared.shape[-2:]
+    padded = pad_image(prepared, model.contract.grid.canvas)
+    if (height, width) == shape:
+        label, confidence = model.run(padded)
+        return label[:, :height, :width], confidence[:, :height, :width]
+    probabilities = resize_image(model.run_probabilities(padded)[..., :height, :width], (shape[0], shape[1]))
     return probabilities.argmax(axis=1).astype(np.uint8), probabilities.max(axis=1)

@@ -16,6 +16,7 @@ from adelecli.labels.classes import IGNORE
 from adelecli.progress import Progress
 from adelecli.runtime.preparation import fit_normaliser, move_axis, resize_image, resize_labels, restore_axis
 from adelecli.training.dataset import create_cache
+from adelecli.training.survey import find_canvas
 from adelecli.volumes.reading import read_image, read_labels
 
 if TYPE_CHECKING:
@@ -32,8 +33,8 @@ if TYPE_CHECKING:
 def write_cache(folder: Path, survey: Survey, clean: Mapping[str, Path], progress: Callback) -> None:
     """Prepare every case of the survey into ``folder``; ``clean`` maps case ids to clean masks where they are known."""
     shapes = [survey.slice_shape(facts) for facts in survey.facts]
-    height, width = max(s[1] for s in shapes), max(s[2] for s in shapes)
-    arrays = create_cache(folder, sum(s[0] for s in shapes), (len(survey.channels), height, width), clean=bool(clean))
+    canvas = find_canvas(survey)
+    arrays = create_cache(folder, sum(s[0] for s in shapes), (len(survey.channels), *canvas), clean=bool(clean))
     start = 0
     for number, (facts, shape) in enumerate(zip(survey.facts, shapes, strict=True)):
         rows = slice(start, start + shape[0])

@@ -7,9 +7,10 @@ are prepared in the same way. Each case is read once; a case that cannot be used
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+import msgspec
 import numpy as np
 
 from adelecli.errors import CaseError, ConfigError, InputError
@@ -93,13 +94,20 @@ def survey_cases(
     if not facts:
         raise InputError(f"no usable case; the first: {faults[0][1]}" if faults else "no usable case")
     _check_channels(facts)
-    return Survey(
+    survey = Survey(
         facts=tuple(facts),
         faults=tuple(faults),
         table=table or _derive_table(samples, settings),
         grid=decide_grid(facts, settings),
         channels=decide_intensity(samples, settings, modality),
     )
+    return replace(survey, grid=msgspec.structs.replace(survey.grid, canvas=find_canvas(survey)))
+
+
+def find_canvas(survey: Survey) -> tuple[int, int]:
+    """The size to which all slices are padded: the largest of them on the network's grid (rows, columns)."""
+    shapes = [survey.slice_shape(facts) for facts in survey.facts]
+    return max(shape[1] for shape in shapes), max(shape[2] for shape in shapes)
 
 
 def _look_at(case: Case, table: ClassTable | None, settings: DataSettings) -> tuple[CaseFacts, Sample]:

@@ -15,6 +15,7 @@ from adelecli.runtime.preparation import (
     fit_normaliser,
     in_plane_spacing,
     move_axis,
+    pad_image,
     plan_size,
     resize_image,
     resize_labels,
@@ -224,3 +225,11 @@ def test_labels_take_the_nearest_pixel(height, width, rows, columns):
     column = [int((i + 0.5) * width / columns) for i in range(columns)]
     assert resized.dtype == np.uint16
     np.testing.assert_array_equal(resized, labels[np.ix_(row, column)])
+
+
+def test_the_canvas_pads_right_and_bottom_by_repetition() -> None:
+    """Smaller sides grow by their last row and column; larger ones, and no canvas, change nothing."""
+    image = np.arange(6, dtype=np.float32).reshape(1, 2, 3)
+    assert pad_image(image, (3, 2)).tolist() == [[[0, 1, 2], [3, 4, 5], [3, 4, 5]]]
+    assert pad_image(image, (1, 5)).tolist() == [[[0, 1, 2, 2, 2], [3, 4, 5, 5, 5]]]
+    assert np.array_equal(pad_image(image, None), image)

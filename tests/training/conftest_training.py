@@ -47,10 +47,10 @@ def write_data(root: Path, cases: int = 4) -> Folders:
     affine = np.diag([1.0, 1.0, 3.0, 1.0])
     for number in range(cases):
         rng = np.random.default_rng(number)
-        truth = np.zeros((22, 19, 5), np.uint8)
+        truth = np.zeros((22 + number, 19 + 2 * (number % 2), 5), np.uint8)  # unequal: what pads them must agree
         x, y = rng.integers(2, 6, 2)
         truth[x : x + 7, y : y + 6, 1:] = 1
-        grid = np.indices((22, 19))
+        grid = np.indices(truth.shape[:2])
         truth[((grid[0] - 15) ** 2 + (grid[1] - 13) ** 2 < 12), :4] = 2
         image = np.choose(truth, [0.0, 200.0, 100.0]) + rng.normal(0, 20, truth.shape)
         noisy = truth.copy()
