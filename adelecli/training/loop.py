@@ -13,21 +13,23 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from adelecli.dynamics import Onset, detect_onset
 from adelecli.labels.classes import IGNORE
 from adelecli.labels.correction import Rule
 from adelecli.labels.overlap import label_error
 from adelecli.progress import Progress
 from adelecli.training.augmentation import augment_batch
 from adelecli.training.dataset import plan_epoch, spread_rows
+from adelecli.training.keeping import gather_predictions, renew_kept, show_kept
 from adelecli.training.losses import jensen_shannon, mean_cross_entropy, soft_dice
 from adelecli.training.measures import EpochTallies, curve_points, score_rows
 from adelecli.training.network import MultiScale, logits_at_scales
+from adelecli.training.onsets import find_onsets
 from adelecli.training.relabelling import Corrections, correct_rows
 from adelecli.training.teacher import update_teacher
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from numpy.typing import NDArray
     from torch import nn
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
     from adelecli.progress import Callback
     from adelecli.training.checkpoint import Learner
     from adelecli.training.dataset import Slices
+    from adelecli.training.keeping import EpochPredictions
     from adelecli.training.settings import Settings
 
 
@@ -47,6 +50,8 @@ class Experiment:
     names: tuple[str, ...]
     device: torch.device
     progress: Callback
+    folder: Path | None = None
+    """The run folder, for labels that outlive an epoch."""
 
     @property
     def classes(self) -> int:
@@ -60,7 +65,8 @@ class Experiment:
 
     def ensemble(self, network: nn.Module) -> MultiScale:
         """``network`` at the run's scales, for correction, validation and export."""
-        return MultiScale(network, self.settings.loss.scales, self.divisor)
+        settings = self.settings
+        return MultiScale(network, settings.ensemble_scales, self.divisor, settings.correction.temperature)
 
 
 def run_epochs(learner: Learner, experiment: Experiment, commit: Callable[[], None]) -> None:
@@ -77,7 +83,8 @@ def run_epochs(learner: Learner, experiment: Experiment, commit: Callable[[], No
             empty_share=settings.data.empty_share,
         )
         labels, corrections = current_labels(learner, experiment, rows)
-        losses, tallies = train_epoch(learner, experiment, rows, labels)
+        predictions = gather_predictions(experiment)
+        losses, tallies = train_epoch(learner, experiment, rows, labels, predictions)
         curve = curve_points(tallies.curve.confusion())
         record: dict[str, Any] = {
             "epoch": epoch,
@@ -92,6 +99,9 @@ def run_epochs(learner: Learner, experiment: Experiment, commit: Callable[[], No
         onsets = find_onsets(learner, experiment)
         record["onset"] = [onset.epoch for onset in onsets]
         record["index"] = [onset.index for onset in onsets]
+        if settings.correction.outlives_epoch:
+            source = predictions or experiment.ensemble(predictor(learner, settings))
+            record["kept"] = renew_kept(learner, experiment, correction_rule(learner, experiment), source)
         record["val"] = validate(learner, experiment)
         record["seconds"] = round(time.monotonic() - started, 3)
         commit()
@@ -99,9 +109,16 @@ def run_epochs(learner: Learner, experiment: Experiment, commit: Callable[[], No
 
 
 def train_epoch(
-    learner: Learner, experiment: Experiment, rows: NDArray[np.intp], labels: NDArray[np.uint8]
+    learner: Learner,
+    experiment: Experiment,
+    rows: NDArray[np.intp],
+    labels: NDArray[np.uint8],
+    predictions: EpochPredictions | None = None,
 ) -> tuple[dict[str, float], EpochTallies]:
-    """One pass over ``rows`` with their current ``labels [n, H, W]``; mean losses and the epoch's tallies."""
+    """One pass over ``rows`` with their current ``labels [n, H, W]``; mean losses and the epoch's tallies.
+
+    The logits at scale 1 go into ``predictions``.
+    """
     settings, slices, device = experiment.settings, experiment.slices, experiment.device
     tallies = EpochTallies(experiment.classes, device)
     totals: dict[str, float] = {}
@@ -120,7 +137,9 @@ def train_epoch(
         clean = None
         if slices.clean is not None:
             clean = torch.from_numpy(np.array(slices.clean[part])).to(device).long()
-        tallies.add(logits, original, clean)
+        tallies.add(logits, original, clean, target if settings.onset.reference == "current" else None)
+        if predictions is not None:
+            predictions.add(part, logits)
         for name, value in losses.items():
             totals[name] = totals.get(name, 0.0) + value * len(part)
         experiment.progress(
@@ -136,12 +155,14 @@ def take_step(
     settings = experiment.settings
     scales = settings.loss.scales
     logits = logits_at_scales(learner.network, image, scales, experiment.divisor)
-    cross_entropy = mean_cross_entropy(logits, labels)
+    cross_entropy = mean_cross_entropy(logits, labels, settings.loss.temperature)
     loss, losses = cross_entropy, {"ce": float(cross_entropy.detach())}
     if settings.loss.weight and len(scales) > 1:
         consistency = jensen_shannon(logits, labels != IGNORE, settings.loss.gate)
         loss = loss + settings.loss.weight * consistency
         losses["consistency"] = float(consistency.detach())
+    if settings.loss.reduction == "sum":
+        loss = loss * len(scales)
     if learner.epoch < settings.loss.dice_epochs:
         dice = torch.stack([soft_dice(z, labels) for z in logits]).mean()
         loss = loss + dice
@@ -171,7 +192,9 @@ def _descend(learner: Learner, settings: Settings, loss: torch.Tensor) -> None:
 def current_labels(
     learner: Learner, experiment: Experiment, rows: NDArray[np.intp]
 ) -> tuple[NDArray[np.uint8], Corrections | None]:
-    """The labels to learn from: the original ones, corrected from them once a class has triggered."""
+    """The labels to learn from: the original ones, corrected from them once a class has triggered, or those that are kept."""
+    if experiment.settings.correction.outlives_epoch:
+        return show_kept(learner, experiment, rows)
     original = np.array(experiment.slices.labels[rows])
     rule = correction_rule(learner, experiment)
     if rule is None:
@@ -204,26 +227,8 @@ def correction_rule(learner: Learner, experiment: Experiment) -> Rule | None:
         triggered=triggered,
         constraint=settings.constraint,
         fill_ignore=settings.fill_ignore,
+        any_source=settings.any_source,
     )
-
-
-def find_onsets(learner: Learner, experiment: Experiment) -> tuple[Onset, ...]:
-    """The onset of each class from its curve so far; the background (index 0) is never fitted."""
-    settings = experiment.settings.onset
-    curves = [[record["curve"][c] for record in learner.history] for c in range(experiment.classes)]
-    onsets = [
-        detect_onset(
-            [float("nan") if value is None else value for value in curve],
-            r=settings.r,
-            consecutive=settings.consecutive,
-            min_points=settings.min_points,
-            learnt=settings.learnt,
-            min_iou=settings.min_iou,
-        )
-        for curve in curves[1:]
-    ]
-    background = Onset(triggered=False, epoch=None, fit=None, index=None, reason="background is never fitted")
-    return (background, *onsets)
 
 
 def validate(learner: Learner, experiment: Experiment) -> dict[str, dict[str, object]]:

@@ -18,10 +18,14 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
-def mean_cross_entropy(logits: Sequence[torch.Tensor], labels: torch.Tensor) -> torch.Tensor:
-    """``mean_s CE(z_s, y)`` over the valid pixels; ``logits`` are ``[N, K, H, W]`` each, ``labels`` int64 ``[N, H, W]``."""
+def mean_cross_entropy(logits: Sequence[torch.Tensor], labels: torch.Tensor, temperature: float = 1.0) -> torch.Tensor:
+    """``mean_s CE(z_s / T, y)`` over the valid pixels; ``logits`` are ``[N, K, H, W]`` each, ``labels`` int64 ``[N, H, W]``.
+
+    The method has ``T = 1``; the reference code trains on a third of the logits, which makes ``softmax(z)`` overconfident.
+    """
     valid = (labels != IGNORE).sum().clamp(min=1)
-    terms = [functional.cross_entropy(z.float(), labels, ignore_index=IGNORE, reduction="sum") for z in logits]
+    scaled = [z.float() if temperature == 1 else z.float() / temperature for z in logits]
+    terms = [functional.cross_entropy(z, labels, ignore_index=IGNORE, reduction="sum") for z in scaled]
     return torch.stack(terms).mean() / valid
 
 

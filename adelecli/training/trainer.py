@@ -23,6 +23,7 @@ from adelecli.training.caching import write_cache
 from adelecli.training.checkpoint import Learner, load_checkpoint, save_checkpoint
 from adelecli.training.dataset import open_slices
 from adelecli.training.finishing import finish_run
+from adelecli.training.keeping import discard_kept
 from adelecli.training.loop import Experiment, run_epochs
 from adelecli.training.network import build_network, set_prior_bias
 from adelecli.training.options import TrainKeywords, TrainOptions
@@ -85,7 +86,7 @@ def train(
         write_cache(folder / "cache", plan.survey, plan.clean_masks, progress)
         (folder / "cache" / "ready").touch()
     slices = open_slices(folder / "cache", plan.case_ids, plan.val_cases)
-    experiment = Experiment(settings, slices, plan.survey.table.names, device, progress)
+    experiment = Experiment(settings, slices, plan.survey.table.names, device, progress, folder)
     learner = start_learner(experiment, len(plan.survey.channels))
     load_checkpoint(folder, learner)
     run_epochs(learner, experiment, lambda: _commit(folder, learner, plan.survey.table))
@@ -195,6 +196,7 @@ def _open_run(folder: Path, settings: Settings, plan: RunPlan, device: torch.dev
 
 def _commit(folder: Path, learner: Learner, table: ClassTable) -> None:
     save_checkpoint(folder, learner)
+    discard_kept(folder, learner.history)
     runfolder.write_history(folder, learner.history)
     onset = dict(zip(table.names, learner.history[-1]["onset"], strict=True))
     runfolder.write_json(folder / "state.json", {"epoch": learner.epoch, "finished": False, "onset": onset})
