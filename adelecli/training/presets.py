@@ -38,7 +38,7 @@ PRESETS: dict[str, dict[str, object]] = {
         },
         "teacher": {"enabled": False},
     },
-    # 20,000 steps of 10 among the 10,582 images of PASCAL VOC's augmented training set are 19 epochs
+    # 20,000 steps of 10 among the 10,582 images of PASCAL VOC's augmented training set are nearly 19 epochs
     "voc-code": {
         "epochs": 19,
         "data": {"max_size": 448, "intensity": "fixed", "slices_per_epoch": 0, "empty_share": 1.0},

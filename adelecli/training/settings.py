@@ -58,7 +58,7 @@ class NetworkSettings(Struct, frozen=True, forbid_unknown_fields=True):
     """The U-Net: MONAI's ``DynUNet`` with ``width * 2**level`` channels at each of ``depth + 1`` levels."""
 
     width: Count = 12
-    depth: Annotated[int, Meta(ge=1, le=6)] = 3
+    depth: Annotated[int, Meta(ge=2, le=6)] = 3
     norm: Literal["batch", "group", "instance"] = "group"
     prior_bias: bool = True
     """Start the output bias at the log of the class shares, so that no epoch is spent on learning "all background"."""
