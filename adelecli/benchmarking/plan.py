@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -38,6 +39,7 @@ def hash_values(values: object) -> str:
     return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:16]
 
 
+@cache
 def hash_source() -> str:
     """One hash over the source files that decide a result."""
     digest = hashlib.sha256()
@@ -75,12 +77,13 @@ def _look_up(settings: Settings, name: str) -> object:
 def plan_tasks(
     data: DataSet, stage: Stage, options: BenchOptions, common: Settings, place: tuple[Path, str]
 ) -> dict[str, Task]:
-    """The trainings of one seed by the name of their method; ``place``: the output folder and the kind of device."""
-    tasks: dict[str, Task] = {}
-    for method in options.list_methods():
-        if method.run not in tasks:
-            tasks[method.run] = _plan_task(METHODS[method.run], data, stage, (options, common), place)
-    return tasks
+    """The training of every method for one seed by the method's name, whether it is asked for or not.
+
+    ``place``: the output folder and the kind of device.
+    """
+    chosen = (options, common)
+    trained = [method for method in METHODS.values() if method.source is None]
+    return {method.name: _plan_task(method, data, stage, chosen, place) for method in trained}
 
 
 def _plan_task(

@@ -15,6 +15,7 @@ import msgspec
 from adelecli.benchmarking.crew import Board, perform_all
 from adelecli.benchmarking.dataset import DataSet, Stage, make_stage, open_data, pool_ceiling
 from adelecli.benchmarking.measures import average_known
+from adelecli.benchmarking.methods import METHODS
 from adelecli.benchmarking.options import NO_NOISE, BenchKeywords, BenchOptions
 from adelecli.benchmarking.pages import format_page
 from adelecli.benchmarking.plan import group_units, hash_source, hash_values, plan_tasks, resolve_common
@@ -30,6 +31,7 @@ from adelecli.progress import Callback, ignore_progress
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from adelecli.benchmarking.methods import Method
     from adelecli.labels.noise.ceiling import Ceiling
     from adelecli.pipeline.options import StrPath
     from adelecli.training.settings import Settings
@@ -45,7 +47,8 @@ def bench(
     """Train every method with every seed on noisy copies of the clean ``masks``, and compare them on held-out cases.
 
     Options are those of ``BenchOptions``. ``out`` gets ``bench.json`` and ``bench.md`` (one table for each noise and number of
-    slices that was ever measured there), ``plots/`` and ``results/``; what stands there already is not trained again. Raises
+    slices that was ever measured there), ``plots/`` and ``results/``; what stands there already is not trained again, and the table
+    shows it too, asked for or not. Raises
     ``ConfigError``, ``InputError``, ``OutputError``, and what ``train`` raises.
 
     >>> bench("masks", noise="adele-de", k="1-5", methods="clean,noisy,ema,adele").table.rows[3].figures["gap"].mean  # doctest: +SKIP
@@ -58,12 +61,23 @@ def bench(
     stages = {seed: make_stage(data, folder / "data", chosen, common, progress) for seed, common in commons.items()}
     kind = _find_device(chosen.device)
     plan = {seed: plan_tasks(data, stages[seed], chosen, common, (folder, kind)) for seed, common in commons.items()}
-    scores, trained = _perform(plan, chosen, next(iter(commons.values())).epochs, progress)
+    methods = choose_shown(plan, chosen)
+    scores, trained = _perform(plan, methods, chosen, progress)
     ceiling = _find_ceiling(data, next(iter(stages.values())), chosen, folder, progress)
-    table = _make_table((data, chosen, kind), commons, stages, scores, ceiling)
+    table = _make_table((data, chosen, kind), commons, stages, (methods, scores), ceiling)
     table, files = _publish(folder, table)
-    done = sum(len(tasks) for tasks in plan.values())
+    done = sum(len(per_seed) for per_seed in scores.values())
     return BenchResult(str(folder), table, trained=trained, read_back=done - trained, files=files)
+
+
+def choose_shown(plan: Mapping[int, Mapping[str, Task]], chosen: BenchOptions) -> tuple[Method, ...]:
+    """The methods of the table: those asked for, and those whose results for all seeds stand there from earlier calls."""
+    asked = set(chosen.list_methods())
+
+    def is_known(method: Method) -> bool:
+        return all(read_result(tasks[method.run]) is not None for tasks in plan.values())
+
+    return tuple(method for method in METHODS.values() if method in asked or is_known(method))
 
 
 def _path(given: StrPath | None) -> Path | None:
@@ -89,20 +103,19 @@ def _find_device(request: str) -> str:
 
 
 def _perform(
-    plan: Mapping[int, Mapping[str, Task]], chosen: BenchOptions, epochs: int, progress: Callback
+    plan: Mapping[int, Mapping[str, Task]], methods: tuple[Method, ...], chosen: BenchOptions, progress: Callback
 ) -> tuple[dict[str, dict[int, RunScore]], int]:
-    """The results of all trainings by method and seed, and how many of them were not there before."""
-    tasks = [task for per_seed in plan.values() for task in per_seed.values()]
+    """The results of the methods' trainings by name and seed, and how many of them were not there before."""
+    names = tuple(dict.fromkeys(method.run for method in methods))
+    tasks = [per_seed[name] for per_seed in plan.values() for name in names]
     known = {task.key: score for task in tasks if (score := read_result(task)) is not None}
+    epochs = resolve_common(chosen, 0).epochs
     board = Board(tasks, epochs, progress, finished=set(known))
     board.tell()
     units = group_units([task for task in tasks if task.key not in known])
     for score in perform_all(units, board, jobs=chosen.jobs, keep=chosen.keep_runs):
         known[score.key] = score
-    scores: dict[str, dict[int, RunScore]] = {}
-    for seed, per_seed in plan.items():
-        for name, task in per_seed.items():
-            scores.setdefault(name, {})[seed] = known[task.key]
+    scores = {name: {seed: known[per_seed[name].key] for seed, per_seed in plan.items()} for name in names}
     return scores, sum(map(len, units))
 
 
@@ -140,14 +153,14 @@ def _make_table(
     chosen: tuple[DataSet, BenchOptions, str],
     commons: Mapping[int, Settings],
     stages: Mapping[int, Stage],
-    scores: dict[str, dict[int, RunScore]],
+    measured: tuple[tuple[Method, ...], dict[str, dict[int, RunScore]]],
     ceiling: CeilingRecord | None,
 ) -> Table:
     from adelecli.training.runfolder import library_versions
 
-    data, options, kind = chosen
+    (data, options, kind), (methods, scores) = chosen, measured
     common = next(iter(commons.values()))
-    noise, methods, seeds = options.describe_noise(), options.list_methods(), tuple(commons)
+    noise, seeds = options.describe_noise(), tuple(commons)
     slices = common.data.slices_per_case
     values = [noise, slices, common.epochs, list(options.set), data.fingerprint, kind]
     first = next(iter(next(iter(scores.values())).values()))

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
+NOTE = "Training labels that were learnt from; mean over the seeds."
 LINES = ("-", "--", ":", "-.")
 COLOURS = (style.BLUE, style.VERMILLION, style.GREEN, style.PURPLE, style.ORANGE, style.SKY, style.GREY)
 
@@ -37,7 +38,7 @@ def draw_benchmark(
         if (before := values.get("error_before")) is not None and (after := values.get("error_after")) is not None
     ]
     if any(bar.before or bar.after for bar in bars):
-        drawn.append(draw_label_errors(folder / "labels.png", bars, note="Training labels; mean over the seeds."))
+        drawn.append(draw_label_errors(folder / "labels.png", bars, note=NOTE, corrected="corrected labels"))
     return tuple(drawn)
 
 

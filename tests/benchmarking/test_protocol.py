@@ -183,6 +183,19 @@ def read_labels(out: Path) -> list[Any]:
     return [case for score in scores if score.labels is not None for case in score.labels.cases]
 
 
+def test_a_table_grows_with_every_call(clean_data: CleanData, tmp_path: Path) -> None:
+    """Methods measured before under the same conditions stay in the table, so a later one gets its gap; other seeds start anew."""
+    options = COMMON | {"val": clean_data.val, "out": tmp_path}
+    bench(clean_data.masks, methods="clean,noisy", **options)
+    grown = bench(clean_data.masks, methods="gce", **options)
+    assert [row.method for row in grown.table.rows] == ["clean", "noisy", "ema", "gce"]
+    assert "gap" in grown.table.rows[3].figures
+    assert (grown.trained, grown.read_back) == (1, 2)
+    assert len(json.loads((tmp_path / "bench.json").read_text())["tables"]) == 1
+    other = bench(clean_data.masks, methods="gce", **(options | {"seeds": "0,1"}))
+    assert [row.method for row in other.table.rows] == ["gce"]
+
+
 @pytest.mark.slow
 def test_processes_side_by_side_give_the_same_table(clean_data: CleanData, tmp_path: Path) -> None:
     """Two workers, each training in its own process: the scores of one after another; progress comes back."""
