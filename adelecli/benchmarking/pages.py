@@ -30,7 +30,8 @@ clean masks. `noisy` is scored with the network itself, every other row with the
 the seeds. Gap recovered: (method - `noisy`) / (`clean` - `noisy`) on the last five epochs' IoU, within each seed. Demand a gain over
 `ema`, not only over `noisy`. Label error: wrong voxels per voxel of true or noisy foreground, on the slices that were learnt from;
 of the removable: relative to what the noise's exact posterior removes; harm: changed voxels per foreground voxel of cases
-without noise."""
+without noise. A class that was never learnt (`-`) is a cold start and says nothing about noise:
+raise `loss.dice_epochs` for all methods."""
 
 
 def format_page(tables: Sequence[Table]) -> str:
