@@ -18,9 +18,10 @@ from adelecli.labels.correction import Rule
 from adelecli.labels.overlap import label_error
 from adelecli.progress import Progress
 from adelecli.training.augmentation import augment_batch
+from adelecli.training.coteaching import teach_peer
 from adelecli.training.dataset import plan_epoch, spread_rows
 from adelecli.training.keeping import gather_predictions, renew_kept, show_kept
-from adelecli.training.losses import jensen_shannon, mean_cross_entropy, soft_dice
+from adelecli.training.losses import jensen_shannon, soft_dice
 from adelecli.training.measures import EpochTallies, curve_points, score_rows
 from adelecli.training.network import MultiScale, logits_at_scales
 from adelecli.training.onsets import find_onsets
@@ -81,6 +82,7 @@ def run_epochs(learner: Learner, experiment: Experiment, commit: Callable[[], No
             seed=settings.seed,
             limit=settings.data.slices_per_epoch,
             empty_share=settings.data.empty_share,
+            per_case=settings.data.slices_per_case,
         )
         labels, corrections = current_labels(learner, experiment, rows)
         predictions = gather_predictions(experiment)
@@ -126,7 +128,9 @@ def train_epoch(
     epoch = learner.epoch + 1
     rng = np.random.default_rng((settings.seed, epoch, 3))
     steps = -(-len(rows) // size)
-    learner.network.train()
+    for one in (learner, learner.peer):
+        if one is not None:
+            one.network.train()
     for number, start in enumerate(range(0, len(rows), size), 1):
         part = rows[start : start + size]
         image = augment_batch(np.array(slices.images[part]), settings.augment, rng)
@@ -155,8 +159,12 @@ def take_step(
     settings = experiment.settings
     scales = settings.loss.scales
     logits = logits_at_scales(learner.network, image, scales, experiment.divisor)
-    cross_entropy = mean_cross_entropy(logits, labels, settings.loss.temperature)
-    loss, losses = cross_entropy, {"ce": float(cross_entropy.detach())}
+    if learner.peer is None:
+        supervised: torch.Tensor = learner.criterion(logits, labels)
+    else:
+        supervised = teach_peer(learner, settings, (image, labels), logits, _descend)
+    losses: dict[str, float] = {settings.loss.kind: float(supervised.detach())}
+    loss = supervised
     if settings.loss.weight and len(scales) > 1:
         consistency = jensen_shannon(logits, labels != IGNORE, settings.loss.gate)
         loss = loss + settings.loss.weight * consistency
@@ -171,7 +179,7 @@ def take_step(
     if not losses["skipped"]:
         _descend(learner, settings, loss)
     else:
-        losses |= dict.fromkeys(("ce", "consistency", "dice") & losses.keys(), 0.0)
+        losses |= dict.fromkeys(losses.keys() - {"skipped"}, 0.0)
     whole = scales.index((1, 1)) if (1, 1) in scales else 0
     return logits[whole], losses
 

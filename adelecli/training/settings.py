@@ -44,6 +44,8 @@ class DataSettings(Struct, frozen=True, forbid_unknown_fields=True):
     """Regular expression whose first group is the patient in a case id; ``None``: each case is a patient."""
     slices_per_epoch: Natural = 2000
     """Slices shown in one epoch; 0 shows all. Bounds the time of an epoch, whatever the size of the data set."""
+    slices_per_case: Natural = 0
+    """Slices of each training case that are learnt from: so many with labelled foreground, evenly spread; 0 takes all slices."""
     empty_share: Share = 0.2
     """Largest share of slices without any labelled foreground in an epoch."""
     val_slices: Natural = 600
@@ -80,6 +82,10 @@ class OptimiserSettings(Struct, frozen=True, forbid_unknown_fields=True):
 class LossSettings(Struct, frozen=True, forbid_unknown_fields=True):
     """``mean_s CE + weight * JSD`` over the scales (algorithm section 5), plus soft Dice in the first epochs."""
 
+    kind: Literal["ce", "gce", "tloss"] = "ce"
+    """Cross-entropy, or a rival in its place: generalised cross-entropy, T-Loss (``robust.py``)."""
+    q: Annotated[float, Meta(gt=0, le=1)] = 0.7
+    """Of generalised cross-entropy."""
     scales: tuple[Scale, ...] = ((7, 10), (1, 1), (3, 2))
     """Integer fractions: only those export exactly."""
     temperature: Positive = 1.0
@@ -147,6 +153,16 @@ class TeacherSettings(Struct, frozen=True, forbid_unknown_fields=True):
     decay: Share = 0.99
 
 
+class CoteachingSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    """A second network beside the first, a rival to the correction (``coteaching.py``); off by default."""
+
+    enabled: bool = False
+    forget: Share = 0.05
+    """Share of the pixels, those with the largest losses, that are not learnt from; best the share of wrong labels."""
+    warmup_epochs: Count = 5
+    """Epochs over which that share rises from 0."""
+
+
 class AugmentSettings(Struct, frozen=True, forbid_unknown_fields=True):
     """Label-preserving changes of a slice while training; off by default, as in the paper's preset."""
 
@@ -173,6 +189,7 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     onset: OnsetSettings = OnsetSettings()
     correction: CorrectionSettings = CorrectionSettings()
     teacher: TeacherSettings = TeacherSettings()
+    coteaching: CoteachingSettings = CoteachingSettings()
     augment: AugmentSettings = AugmentSettings()
 
     @property

@@ -21,21 +21,27 @@ from adelecli.progress import Callback, ignore_progress
 from adelecli.training import runfolder
 from adelecli.training.caching import write_cache
 from adelecli.training.checkpoint import Learner, load_checkpoint, save_checkpoint
-from adelecli.training.dataset import open_slices
+from adelecli.training.dataset import find_training_rows, open_slices
 from adelecli.training.finishing import finish_run
 from adelecli.training.keeping import discard_kept
 from adelecli.training.loop import Experiment, run_epochs
 from adelecli.training.network import build_network, set_prior_bias
 from adelecli.training.options import TrainKeywords, TrainOptions
 from adelecli.training.plan import RunPlan, make_plan, read_plan
+from adelecli.training.robust import make_criterion
 from adelecli.training.settings import Settings, format_settings, read_settings, resolve_settings
 from adelecli.training.teacher import make_teacher
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
     from torch import nn
 
     from adelecli.labels.classes import ClassTable
     from adelecli.training.dataset import Slices
+
+
+PEER_SEED = 1_000_003  # added to the seed of a second network, which must start elsewhere than any first one
 
 
 @dataclass(frozen=True)
@@ -121,29 +127,37 @@ def choose_device(request: str) -> torch.device:
 def start_learner(experiment: Experiment, channels: int) -> Learner:
     """A fresh network, its teacher and its optimiser; the same for the same seed."""
     settings = experiment.settings
-    torch.manual_seed(settings.seed)
+    learner = _start_one(experiment, channels, settings.seed)
+    if settings.coteaching.enabled:
+        learner.peer = _start_one(experiment, channels, settings.seed + PEER_SEED)
+    return learner
+
+
+def _start_one(experiment: Experiment, channels: int, seed: int) -> Learner:
+    settings = experiment.settings
+    torch.manual_seed(seed)
     network = build_network(settings.network, channels, experiment.classes)
     if settings.network.prior_bias:
-        set_prior_bias(network, _class_shares(experiment.slices, experiment.classes))
+        rows = find_training_rows(experiment.slices, settings.data.slices_per_case)
+        set_prior_bias(network, _class_shares(experiment.slices, rows, experiment.classes))
     network = network.to(experiment.device)
-    return Learner(network, make_teacher(network), make_optimiser(network, settings))
+    criterion = make_criterion(settings.loss, experiment.classes).to(experiment.device)
+    optimiser = make_optimiser([*network.parameters(), *criterion.parameters()], settings)
+    return Learner(network, make_teacher(network), optimiser, criterion=criterion)
 
 
-def make_optimiser(network: nn.Module, settings: Settings) -> torch.optim.Optimizer:
+def make_optimiser(parameters: list[nn.Parameter], settings: Settings) -> torch.optim.Optimizer:
     """SGD with Nesterov momentum off, or AdamW, as the settings say."""
     chosen = settings.optimiser
     if chosen.name == "sgd":
-        return torch.optim.SGD(
-            network.parameters(), lr=chosen.lr, momentum=chosen.momentum, weight_decay=chosen.weight_decay
-        )
-    return torch.optim.AdamW(network.parameters(), lr=chosen.lr, weight_decay=chosen.weight_decay)
+        return torch.optim.SGD(parameters, lr=chosen.lr, momentum=chosen.momentum, weight_decay=chosen.weight_decay)
+    return torch.optim.AdamW(parameters, lr=chosen.lr, weight_decay=chosen.weight_decay)
 
 
-def _class_shares(slices: Slices, classes: int) -> list[float]:
+def _class_shares(slices: Slices, rows: NDArray[np.intp], classes: int) -> list[float]:
     """The share of each class among the labelled pixels of at most 500 training slices."""
     import numpy as np
 
-    rows = np.flatnonzero(~slices.is_val)
     rows = rows[:: max(1, len(rows) // 500)]
     counts = np.bincount(slices.labels[rows].ravel(), minlength=256)[:classes]
     return [float(count) / max(1, int(counts.sum())) for count in counts]
