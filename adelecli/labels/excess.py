@@ -7,9 +7,9 @@ twice alike, which costs the more the more outline a structure has. Only what go
 hold: labels whose disagreement is explained count as clean, and nothing of them is corrected; all is a function of counts.
 
 Per case and class, on one grid: ``D = 1 - IoU(labels, out-of-fold prediction)``, ``N = 1 - IoU(out-of-fold, in-fold prediction)``,
-``B`` the outline in pixels per pixel of area; honest labels would have ``D0**2 = VARIANCE N**2 + (JITTER B)**2``. A case's *excess* is
-the mean of ``D / D0`` over the classes. Over all cases it is a mixture of clean (around 1) and noisy ones, which are told apart by the
-local false discovery rate with an empirical null (Efron, "Large-scale simultaneous hypothesis testing", JASA 2004).
+``B`` the outline in pixels per pixel of area, of labels and prediction together; honest labels would have
+``D0**2 = VARIANCE N**2 + (JITTER B)**2``. A case's *excess* is the mean of ``D / D0`` over the classes. Over all
+cases it is a mixture of clean (around 1) and noisy ones, told apart by the local false discovery rate with an empirical null (Efron, "Large-scale simultaneous hypothesis testing", JASA 2004).
 The three constants were fitted to clean and noisy hippocampus slices; docs/learning.md says how they fare elsewhere.
 """
 
@@ -24,7 +24,7 @@ from adelecli.labels.classes import IGNORE, IndexArray
 
 VARIANCE = 0.75
 """How much of the squared disagreement of two networks one network's own error is."""
-JITTER = 0.6
+JITTER = 0.62
 """How far apart, in pixels of the network's grid, two honest outlines of one structure lie."""
 POWER = 2.8
 """How label error adds to what is expected, ``D**p = D0**p + error**p``: both sit at the same outlines and partly cancel."""
@@ -42,7 +42,8 @@ class Counts:
     """Pixels per case and foreground class, all ``[cases, K - 1]``; concatenate to add cases.
 
     ``agreed``, ``seen``: in both of labels and out-of-fold prediction, in at least one. ``shared``, ``shown``: the same for the
-    out-of-fold and the in-fold prediction. ``area``, ``edges``: pixels of the labels, and pixel sides on their outline.
+    out-of-fold and the in-fold prediction. ``area``, ``edges``: pixels, and pixel sides on the outline, of the labels and of the
+    out-of-fold prediction added: an outline that was drawn too small alone would excuse itself.
     """
 
     agreed: npt.NDArray[np.int64]
@@ -124,9 +125,9 @@ def count_overlap(
     for c in range(1, n_classes):
         ours, theirs = labels == c, (prediction == c) & valid
         agreed[c - 1], seen[c - 1] = np.count_nonzero(ours & theirs), np.count_nonzero(ours | theirs)
-        area[c - 1] = np.count_nonzero(ours)
-        for axis in (-1, -2):
-            edges[c - 1] += np.count_nonzero(np.diff(ours, axis=axis))
+        for one in (ours, theirs):
+            area[c - 1] += np.count_nonzero(one)
+            edges[c - 1] += sum(np.count_nonzero(np.diff(one, axis=axis)) for axis in (-1, -2))
     return agreed, seen, area, edges
 
 

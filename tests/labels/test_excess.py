@@ -38,8 +38,8 @@ def test_the_overlap_of_a_small_picture_is_counted_by_hand():
     agreed, seen, area, edges = count_overlap(labels, prediction, 3)
     assert agreed.tolist() == [2, 1]
     assert seen.tolist() == [4, 1]  # the prediction under the ignored pixel does not count
-    assert area.tolist() == [3, 1]
-    assert edges.tolist() == [5, 2]
+    assert area.tolist() == [3 + 3, 1 + 1]  # of both, without the prediction under the ignored pixel
+    assert edges.tolist() == [5 + 4, 2 + 2]
 
 
 def test_labels_that_disagree_as_honest_ones_would_are_clean():
@@ -88,7 +88,7 @@ def test_the_gate_reads_a_case_as_the_estimate_did_on_any_grid():
     labels, prediction = np.zeros((2, 4, 32, 32), np.uint8)
     labels[:, 8:24, 8:24], prediction[:, 10:28, 8:24] = 1, 1
     gate = Gate((0.1,), 1.2)
-    expected = math.sqrt(VARIANCE * 0.01 + (JITTER * 64 / 256 * math.pi / 4) ** 2)
+    expected = math.sqrt(VARIANCE * 0.01 + (JITTER * (64 + 68) / (256 + 288) * math.pi / 4) ** 2)
     assert gate.excess(labels, prediction) == pytest.approx((1 - 14 / 20) / expected)
     doubled = [np.repeat(np.repeat(a, 2, -1), 2, -2) for a in (labels, prediction)]
     assert gate.excess(*doubled, scale=2.0) == pytest.approx(gate.excess(labels, prediction))
