@@ -31,6 +31,7 @@ class Learner:
     network: nn.Module
     teacher: nn.Module
     optimiser: torch.optim.Optimizer
+    scaler: torch.amp.GradScaler | None = None
     epoch: int = 0
     step: int = 0
     history: list[dict[str, Any]] = field(default_factory=list)
@@ -44,7 +45,9 @@ def save_checkpoint(folder: Path, learner: Learner) -> None:
         for slot, value in slots.items():
             if value is not None:
                 tensors[f"optimiser.{index}.{slot}"] = torch.as_tensor(value)
-    state = {"epoch": learner.epoch, "step": learner.step, "history": learner.history}
+    state: dict[str, Any] = {"epoch": learner.epoch, "step": learner.step, "history": learner.history}
+    if learner.scaler is not None:
+        state["scaler"] = learner.scaler.state_dict()
     path = folder / CHECKPOINT
     temporary = folder / f".{CHECKPOINT}.tmp"
     try:
@@ -71,6 +74,8 @@ def load_checkpoint(folder: Path, learner: Learner) -> bool:
         slots.setdefault(int(index), {})[slot] = value
     groups = learner.optimiser.state_dict()["param_groups"]
     learner.optimiser.load_state_dict({"state": slots, "param_groups": groups})
+    if learner.scaler is not None:
+        learner.scaler.load_state_dict(state["scaler"])
     learner.epoch, learner.step, learner.history = state["epoch"], state["step"], state["history"]
     return True
 
