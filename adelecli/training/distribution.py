@@ -141,6 +141,8 @@ def join_world(device: torch.device) -> Iterator[World]:
         ) from None
     try:
         yield World(distributed.get_rank(), distributed.get_world_size(), device)
+        with _told_if_alone():
+            distributed.barrier()  # whoever left first would tear down connections that others still use
     finally:
         distributed.destroy_process_group()
 
