@@ -60,7 +60,7 @@ class World:
         if self.size == 1:
             return part
         total = part.detach().clone()
-        with _told_if_alone():
+        with _in_plain_words():
             distributed.all_reduce(total)
         return total + (part - part.detach()) if part.requires_grad else total
 
@@ -70,7 +70,7 @@ class World:
             return
         gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
         flat = torch.cat([gradient.reshape(-1) for gradient in gradients])
-        with _told_if_alone():
+        with _in_plain_words():
             distributed.all_reduce(flat)
         for gradient, total in zip(gradients, torch.split(flat, [one.numel() for one in gradients]), strict=True):
             gradient.copy_(total.view_as(gradient))
@@ -82,7 +82,7 @@ class World:
         flat = values.reshape(-1).copy()
         for start in range(0, len(flat), CHUNK):
             piece = torch.from_numpy(flat[start : start + CHUNK]).to(self.device)
-            with _told_if_alone():
+            with _in_plain_words():
                 distributed.all_reduce(piece)
             flat[start : start + CHUNK] = piece.cpu().numpy()
         return flat.reshape(values.shape)
@@ -133,7 +133,7 @@ def join_world(device: torch.device) -> Iterator[World]:
     if device.type == "cuda":
         torch.cuda.set_device(device)
     try:
-        with _told_if_alone():
+        with _in_plain_words():
             distributed.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=PATIENCE)
     except ValueError as error:
         raise ConfigError(
@@ -141,14 +141,14 @@ def join_world(device: torch.device) -> Iterator[World]:
         ) from None
     try:
         yield World(distributed.get_rank(), distributed.get_world_size(), device)
-        with _told_if_alone():
+        with _in_plain_words():
             distributed.barrier()  # whoever left first would tear down connections that others still use
     finally:
         distributed.destroy_process_group()
 
 
 @contextmanager
-def _told_if_alone() -> Iterator[None]:
+def _in_plain_words() -> Iterator[None]:
     """A process that is gone is told in one line instead of torch's own words about sockets."""
     try:
         yield
