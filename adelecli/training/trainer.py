@@ -25,6 +25,7 @@ from adelecli.training.dataset import open_slices
 from adelecli.training.distribution import count_processes, join_world, read_local_rank
 from adelecli.training.finishing import explain_onsets, finish_run
 from adelecli.training.loop import Experiment, run_epochs
+from adelecli.training.memory import keep_freed_memory
 from adelecli.training.network import build_network, set_prior_bias
 from adelecli.training.options import TrainKeywords, TrainOptions
 from adelecli.training.plan import RunPlan, make_plan, read_plan
@@ -77,6 +78,7 @@ def train(
     started = time.monotonic()
     chosen = read_keywords(TrainOptions, options)
     with join_world(choose_device(chosen.device)) as world:
+        keep_freed_memory(world.device)
         progress = progress if world.leads else ignore_progress
         folder, settings, plan = _prepare_run(masks, images, chosen, world, progress)
         slices = open_slices(folder / "cache", plan.case_ids, plan.val_cases)
