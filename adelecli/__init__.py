@@ -28,6 +28,8 @@ from adelecli.progress import Progress
 from adelecli.version import __version__
 
 if TYPE_CHECKING:
+    from adelecli.benchmarking.protocol import bench
+    from adelecli.benchmarking.records import BenchResult
     from adelecli.pipeline.comparison import evaluate
     from adelecli.pipeline.conversion import Conversion, convert
     from adelecli.pipeline.correction import correct
@@ -45,6 +47,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AdeleError",
+    "BenchResult",
     "CaseError",
     "CaseRecord",
     "ClassRecord",
@@ -65,6 +68,7 @@ __all__ = [
     "TrainResult",
     "Verification",
     "__version__",
+    "bench",
     "convert",
     "correct",
     "corrupt",
@@ -80,6 +84,8 @@ __all__ = [
 ]
 
 _HOMES = {
+    "adelecli.benchmarking.protocol": ("bench",),
+    "adelecli.benchmarking.records": ("BenchResult",),
     "adelecli.showcase.staging": ("demo",),
     "adelecli.pipeline.comparison": ("evaluate",),
     "adelecli.pipeline.conversion": ("Conversion", "convert"),

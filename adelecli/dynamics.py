@@ -102,7 +102,11 @@ def _fit_values(ious: tuple[float, ...]) -> Fit | None:
         return None
     t: _Vector = np.flatnonzero(measured).astype(np.float64) + 1.0
     y = values[measured]
-    weights: _Vector = np.geomspace(1.0, _LAST_WEIGHT, y.size).astype(np.float64)
+    return fit_points(t, y, np.geomspace(1.0, _LAST_WEIGHT, y.size).astype(np.float64))
+
+
+def fit_points(t: _Vector, y: _Vector, weights: _Vector) -> Fit | None:
+    """Weighted least squares fit of ``f`` to IoUs ``y`` (0..1) at times ``t`` > 0, all ``[n]``; None when the solver fails."""
     found = _polish(_choose_start(t, y, weights), t, y, weights)
     if found is None:
         return None

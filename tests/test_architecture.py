@@ -23,9 +23,10 @@ EDGES = {"runtime", "store", "volumes"}
 PUBLIC = "the public API"  # adelecli/__init__.py, as in `import adelecli`
 
 ARROWS = {
-    "cli": {PUBLIC, "showcase", "pipeline", "reporting", "training"} | LEAVES,
-    PUBLIC: {"showcase", "pipeline", "reporting", "training"} | EDGES | PURE | LEAVES,
+    "cli": {PUBLIC, "benchmarking", "showcase", "pipeline", "reporting", "training"} | LEAVES,
+    PUBLIC: {"benchmarking", "showcase", "pipeline", "reporting", "training"} | EDGES | PURE | LEAVES,
     "showcase": {PUBLIC, "pipeline", "reporting", "training"} | EDGES | PURE | LEAVES,
+    "benchmarking": {PUBLIC, "pipeline", "reporting", "training"} | EDGES | PURE | LEAVES,
     "pipeline": EDGES | PURE | LEAVES,
     "training": {"reporting"} | EDGES | PURE | LEAVES,  # report: a run folder holds its own plots
     "reporting": {"store"} | PURE | LEAVES,
@@ -114,7 +115,7 @@ def test_every_room_is_in_the_plan() -> None:
 
 @pytest.mark.parametrize("room", ARROWS)
 def test_rooms_import_downwards_only(room: str) -> None:
-    """Cli -> showcase -> pipeline, reporting, training -> runtime, store, volumes -> labels, dynamics -> errors, progress."""
+    """Cli -> showcase, benchmarking -> pipeline, reporting, training -> runtime, store, volumes -> labels, dynamics -> errors, progress."""
     rooms = set(ARROWS) - {PUBLIC}
     for path in FILES:
         if room_of(path) != room:

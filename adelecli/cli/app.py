@@ -26,6 +26,7 @@ COMMANDS = {
     "info": "inspection",
     "convert": "exchange",
     "corrupt": "exchange",
+    "bench": "measuring",
 }
 """Every command, in the order of a project's life, and the module of this folder that holds it."""
 

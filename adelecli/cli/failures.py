@@ -44,7 +44,7 @@ def guard_exit(work: Callable[[], object], *, as_json: bool) -> int:
     except ModuleNotFoundError as error:
         if (error.name or "adelecli").startswith("adelecli"):
             raise
-        remedy = "`adele train`, `export` and `demo` need the extra: pip install 'adele[train]'"
+        remedy = "`adele train`, `export`, `demo` and `bench` need the extra: pip install 'adele[train]'"
         return _refuse(f"{error.name} is not installed; {remedy}", ConfigError.exit_code, as_json=as_json)
     except AdeleError as error:
         if error.exit_code == INTERNAL:

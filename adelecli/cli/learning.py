@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 @options.images
 @options.out("DIR", "Folder of the runs; this one becomes <time>-<name> in it [default: runs].")
 @click.option("--name", metavar="NAME", help="Name of the run and, later, of its model [default: the preset's].")
-@click.option("--preset", metavar="NAME", help="Settings to start from: adele or paper [default: adele].")
+@click.option(
+    "--preset", metavar="NAME", help="Settings to start from: adele, paper, segthor-code or voc-code [default: adele]."
+)
 @click.option("--config", type=options.FILE, metavar="FILE.toml", help="Settings that outrank the preset.")
 @options.listing("--set", "KEY=VALUE", "One setting that outranks the file, such as loss.weight=2.")
 @click.option("--epochs", type=int, metavar="N", help="Length of the training [default: 15].")

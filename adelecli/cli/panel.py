@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from adelecli.progress import Progress
 
+FINISHED = 6  # stages that stay in sight when they are done
 BLOCKS = " ▁▂▃▄▅▆▇█"
 
 
@@ -58,10 +59,17 @@ class LivePanel:
     def _advance(self, stage: str, done: float, total: int) -> None:
         task = self._tasks.get(stage)
         if task is None:
+            self._hide_finished()
             task = self._tasks[stage] = self._bars.add_task(stage, total=total or None)
         elif done < self._bars.tasks[task].completed:
             self._bars.reset(task)  # the next epoch or file of the same stage: its time left starts anew
         self._bars.update(task, completed=done, total=total or None)
+
+    def _hide_finished(self) -> None:
+        """Keep the last few finished stages in sight: a benchmark has hundreds."""
+        finished = [bar for bar in self._bars.tasks if bar.finished and bar.visible]
+        for bar in finished[:-FINISHED]:
+            self._bars.update(bar.id, visible=False)
 
     def say(self, line: str) -> None:
         """Print a line above the moving part."""

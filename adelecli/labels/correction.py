@@ -32,7 +32,8 @@ class Rule:
     foreground classes U whose memorisation has begun; label and prediction must both lie in {0} and U, and nothing
     happens while U is empty. ``constraint``: the prediction must be background or a class present in the original label
     of the same slice, of the volume, or anywhere (``none``). ``fill_ignore``: ignored pixels may take a prediction too.
-    ``protect``: classes that neither lose nor gain a pixel.
+    ``protect``: classes that neither lose nor gain a pixel. ``any_source``: the label may be of any class, triggered or
+    not (the reference code's half for natural images); the prediction must still lie in {0} and U.
     """
 
     tau: tuple[float, ...]
@@ -40,6 +41,7 @@ class Rule:
     constraint: Constraint = "slice"
     fill_ignore: bool = False
     protect: frozenset[int] = frozenset()
+    any_source: bool = False
 
     @property
     def active(self) -> frozenset[int]:
@@ -111,7 +113,7 @@ def _find_changes(
     targets: npt.NDArray[np.bool_],
 ) -> npt.NDArray[np.bool_]:
     """The pixels of one slice [Y, X] that change."""
-    sources = _make_table((rule.active | {0}) - rule.protect)
+    sources = _make_table((frozenset(range(IGNORE)) if rule.any_source else rule.active | {0}) - rule.protect)
     sources[IGNORE] = rule.fill_ignore
     # in the dtype of the confidence, so that a float32 of exactly tau is not above tau by a rounding error
     tau = np.full(256, np.inf, confidence.dtype)

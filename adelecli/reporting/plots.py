@@ -200,15 +200,17 @@ def draw_scores(path: Path, series: Mapping[str, Sequence[float]], title: str = 
     return path
 
 
-def draw_label_errors(path: Path, bars: Sequence[ErrorBar], *, note: str = "") -> Path:
-    """Per class two bars, the label error before and after the correction, with the numbers and the change in words."""
+def draw_label_errors(
+    path: Path, bars: Sequence[ErrorBar], *, note: str = "", corrected: str = "corrected by ADELE"
+) -> Path:
+    """Two bars a class, label error before and after what ``corrected`` names, with the numbers and the change in words."""
     places = np.arange(len(bars))[::-1]
     before, after = (np.array([getattr(bar, side) for bar in bars]) for side in ("before", "after"))
     with style.open_figure(path, (7.4, 0.72 * len(bars) + 2.2)) as figure:
         style.add_heading(figure, "Wrong labels before and after", note)
         panel = figure.subplots()
         panel.barh(places + 0.2, before * 100, 0.36, color="#C3C8CF", label="noisy labels")
-        panel.barh(places - 0.2, after * 100, 0.36, color=style.BLUE, label="corrected by ADELE")
+        panel.barh(places - 0.2, after * 100, 0.36, color=style.BLUE, label=corrected)
         for place, bar in zip(places, bars, strict=True):
             gain = f"   {bar.after / bar.before - 1:+.0%}" if bar.before else ""
             _write_beside(panel, bar.before, place + 0.2, f"{bar.before:.1%}", style.GREY)

@@ -1,7 +1,7 @@
 """The only room that may import torch: network, losses, data, the loop, the export.
 
-It stands above ``volumes``, ``labels``, ``dynamics``, ``store`` and ``runtime`` and below nothing but ``showcase`` and ``cli``, so that a
-machine without torch can do everything except learn. Importing the package itself imports nothing.
+It stands above ``volumes``, ``labels``, ``dynamics``, ``store`` and ``runtime`` and below nothing but ``showcase``, ``benchmarking`` and
+``cli``, so that a machine without torch can do everything except learn. Importing the package itself imports nothing.
 """
 
 from __future__ import annotations

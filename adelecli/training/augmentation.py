@@ -26,6 +26,11 @@ def changes_intensity(settings: AugmentSettings) -> bool:
     return bool(settings.brightness or settings.contrast or settings.noise)
 
 
+def moves_labels(settings: AugmentSettings) -> bool:
+    """Whether ``draw_motion`` would draw anything."""
+    return bool(settings.flip or settings.rotate or settings.scale or settings.shift)
+
+
 def augment_batch(
     images: NDArray[np.float32], settings: AugmentSettings, rng: np.random.Generator
 ) -> NDArray[np.float32]:
@@ -46,7 +51,7 @@ def draw_motion(settings: AugmentSettings, count: int, rng: np.random.Generator)
     at most ``1 + scale`` either way, a shift: each is drawn for every slice, whatever the settings, so that one of them
     does not change the others' draws.
     """
-    if not (settings.flip or settings.rotate or settings.scale or settings.shift):
+    if not moves_labels(settings):
         return None
     mirror = np.where(rng.random((count, 2)) < settings.flip, -1.0, 1.0)
     turn = np.radians(settings.rotate) * rng.uniform(-1, 1, count)

@@ -28,9 +28,10 @@ if TYPE_CHECKING:
 class Batch:
     """``image`` float32 ``[n, C, H, W]``; ``labels``, ``original`` and ``clean`` (or ``None``) int64 ``[n, H, W]``.
 
-    ``size`` counts the slices of the batch in all processes together.
+    ``rows`` ``[n]`` are their places in the cache; ``size`` counts the slices of the batch in all processes together.
     """
 
+    rows: NDArray[np.intp]
     image: torch.Tensor
     labels: torch.Tensor
     original: torch.Tensor
@@ -59,7 +60,7 @@ def load_batches(
         if experiment.world.rank >= len(part):
             targets = torch.full_like(targets, IGNORE)
         current, original, *clean = (one.long() for one in targets.unbind(1))
-        yield Batch(image, current, original, clean[0] if clean else None, len(part))
+        yield Batch(part[own], image, current, original, clean[0] if clean else None, len(part))
 
 
 def _own_positions(experiment: Experiment, size: int) -> NDArray[np.intp]:

@@ -16,6 +16,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from adelecli.errors import InputError, OutputError
+from adelecli.training.robust import CrossEntropy
 from adelecli.training.runfolder import CHECKPOINT
 
 if TYPE_CHECKING:
@@ -35,19 +36,19 @@ class Learner:
     epoch: int = 0
     step: int = 0
     history: list[dict[str, Any]] = field(default_factory=list)
+    criterion: nn.Module = field(default_factory=CrossEntropy)
+    """The loss against the labels; some losses learn parameters of their own."""
+    peer: Learner | None = None
+    """The second network of co-teaching; its epochs and history are those of the first."""
 
 
 def save_checkpoint(folder: Path, learner: Learner) -> None:
     """Write ``checkpoint.safetensors`` atomically. Raises ``OutputError``."""
-    tensors = {f"network.{name}": value for name, value in learner.network.state_dict().items()}
-    tensors |= {f"teacher.{name}": value for name, value in learner.teacher.state_dict().items()}
-    for index, slots in learner.optimiser.state_dict()["state"].items():
-        for slot, value in slots.items():
-            if value is not None:
-                tensors[f"optimiser.{index}.{slot}"] = torch.as_tensor(value)
-    state: dict[str, Any] = {"epoch": learner.epoch, "step": learner.step, "history": learner.history}
-    if learner.scaler is not None:
-        state["scaler"] = learner.scaler.state_dict()
+    tensors, state = _list_tensors(learner), _list_counters(learner)
+    state |= {"epoch": learner.epoch, "history": learner.history}
+    if learner.peer is not None:
+        tensors |= {f"peer.{name}": value for name, value in _list_tensors(learner.peer).items()}
+        state["peer"] = _list_counters(learner.peer)
     path = folder / CHECKPOINT
     temporary = folder / f".{CHECKPOINT}.tmp"
     try:
@@ -60,24 +61,50 @@ def save_checkpoint(folder: Path, learner: Learner) -> None:
         raise OutputError(f"cannot be written ({error})", path=path, remedy="free space, then --resume") from None
 
 
+def _list_tensors(learner: Learner) -> dict[str, torch.Tensor]:
+    modules = {"network": learner.network, "teacher": learner.teacher, "criterion": learner.criterion}
+    tensors = {
+        f"{part}.{name}": value for part, module in modules.items() for name, value in module.state_dict().items()
+    }
+    for index, slots in learner.optimiser.state_dict()["state"].items():
+        for slot, value in slots.items():
+            if value is not None:
+                tensors[f"optimiser.{index}.{slot}"] = torch.as_tensor(value)
+    return tensors
+
+
+def _list_counters(learner: Learner) -> dict[str, Any]:
+    """What is no tensor and each of two networks has for itself: a skipped step is not counted, and moves the loss scale."""
+    scaler = {} if learner.scaler is None else {"scaler": learner.scaler.state_dict()}
+    return {"step": learner.step} | scaler
+
+
 def load_checkpoint(folder: Path, learner: Learner) -> bool:
     """Put the checkpoint of ``folder`` into ``learner``; ``False`` where there is none yet. Raises ``InputError``."""
     path = folder / CHECKPOINT
     if not path.exists():
         return False
     tensors, state = read_checkpoint(path)
+    _restore(learner, tensors, state)
+    learner.epoch, learner.history = state["epoch"], state["history"]
+    if learner.peer is not None:
+        _restore(learner.peer, _part(tensors, "peer"), state["peer"])
+    return True
+
+
+def _restore(learner: Learner, tensors: dict[str, torch.Tensor], counters: dict[str, Any]) -> None:
     learner.network.load_state_dict(_part(tensors, "network"))
     learner.teacher.load_state_dict(_part(tensors, "teacher"))
+    learner.criterion.load_state_dict(_part(tensors, "criterion"))
     slots: dict[int, dict[str, torch.Tensor]] = {}
     for name, value in _part(tensors, "optimiser").items():
         index, slot = name.split(".", 1)
         slots.setdefault(int(index), {})[slot] = value
     groups = learner.optimiser.state_dict()["param_groups"]
     learner.optimiser.load_state_dict({"state": slots, "param_groups": groups})
+    learner.step = counters["step"]
     if learner.scaler is not None:
-        learner.scaler.load_state_dict(state["scaler"])
-    learner.epoch, learner.step, learner.history = state["epoch"], state["step"], state["history"]
-    return True
+        learner.scaler.load_state_dict(counters["scaler"])
 
 
 def read_checkpoint(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:

@@ -76,13 +76,43 @@ def open_slices(folder: Path, case_ids: Sequence[str], val_cases: Sequence[str])
     return Slices(load("images"), load("labels"), clean, load("table"), tuple(case_ids), frozenset(val_cases))
 
 
-def plan_epoch(slices: Slices, epoch: int, *, seed: int, limit: int, empty_share: float) -> NDArray[np.intp]:
+def choose_spread(filled: NDArray[np.bool_], count: int) -> NDArray[np.intp]:
+    """Which slices of a case are learnt from: ``count`` of those that are ``filled [S]`` (labelled foreground), evenly spread.
+
+    All ``filled`` slices where there are fewer; every slice for ``count`` 0. One slice is the middle one.
+    """
+    if not count:
+        return np.arange(len(filled))
+    held = np.flatnonzero(filled)
+    if len(held) <= count:
+        return held
+    return held[((np.arange(count) + 0.5) * len(held) / count).astype(np.intp)]
+
+
+def find_training_rows(slices: Slices, per_case: int) -> NDArray[np.intp]:
+    """The rows of the training cases, ascending; ``per_case`` of each as ``choose_spread`` says (0: all)."""
+    rows = np.flatnonzero(~slices.is_val)
+    if not per_case:
+        return rows
+    filled, case_of = slices.table["foreground"], slices.table["case"]
+    chosen = [
+        part[choose_spread(filled[part], per_case)]
+        for case in np.unique(case_of[rows])
+        for part in [slices.rows_of(int(case))]
+    ]
+    return np.concatenate(chosen)
+
+
+def plan_epoch(
+    slices: Slices, epoch: int, *, seed: int, limit: int, empty_share: float, per_case: int = 0
+) -> NDArray[np.intp]:
     """The training rows of an epoch in the order in which they are shown; a function of ``(seed, epoch)`` alone.
 
-    At most ``limit`` rows (0: all), of which at most ``empty_share`` hold no foreground, drawn without replacement.
+    At most ``limit`` rows (0: all), of which at most ``empty_share`` hold no foreground, drawn without replacement from the
+    ``per_case`` rows of each case (0: all).
     """
     rng = np.random.default_rng((seed, epoch, 1))
-    rows = np.flatnonzero(~slices.is_val)
+    rows = find_training_rows(slices, per_case)
     filled = slices.table["foreground"][rows]
     full, empty = rng.permutation(rows[filled]), rng.permutation(rows[~filled])
     wanted = limit or len(rows)

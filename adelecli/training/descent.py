@@ -9,6 +9,8 @@ import torch
 from adelecli.training.teacher import update_teacher
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from adelecli.training.checkpoint import Learner
     from adelecli.training.distribution import World
     from adelecli.training.settings import Settings
@@ -30,7 +32,7 @@ def descend(learner: Learner, settings: Settings, loss: torch.Tensor, world: Wor
     world.sum_gradients(learner.network.parameters())
     if scaler is not None:
         scaler.unscale_(learner.optimiser)
-    finite = bool(torch.isfinite(_clip(learner, settings.optimiser.clip_norm)))
+    finite = bool(torch.isfinite(_clip(learner, settings.optimiser.clip_norm))) and _are_finite(learner.criterion)
     if finite:
         learner.optimiser.step()
         learner.step = step
@@ -40,8 +42,13 @@ def descend(learner: Learner, settings: Settings, loss: torch.Tensor, world: Wor
     return finite
 
 
+def _are_finite(criterion: nn.Module) -> bool:
+    """Whether the gradients of what a loss itself learns are finite; they are not clipped with the network's."""
+    return all(bool(torch.isfinite(p.grad).all()) for p in criterion.parameters() if p.grad is not None)
+
+
 def _clip(learner: Learner, largest: float) -> torch.Tensor:
-    """The norm of all gradients together, which are shrunk to ``largest`` (0: left alone)."""
+    """The norm of all gradients of the network together, which are shrunk to ``largest`` (0: left alone)."""
     if largest:
         return torch.nn.utils.clip_grad_norm_(learner.network.parameters(), largest)
     return torch.nn.utils.get_total_norm([p.grad for p in learner.network.parameters() if p.grad is not None])

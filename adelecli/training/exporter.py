@@ -83,7 +83,7 @@ def export(
     if target.exists() and not chosen.overwrite:
         raise OutputError("exists already", path=target, remedy="pass --overwrite or another --out")
     finished = read_run(Path(run) if run is not None else runfolder.newest_run(Path("runs")))
-    scales = parse_scales(chosen.scales) if chosen.scales else finished.settings.loss.scales
+    scales = parse_scales(chosen.scales) if chosen.scales else finished.settings.ensemble_scales
     progress(Progress("export", 0, 4, detail={"step": "load"}))
     model = load_model(finished, scales)
     progress(Progress("export", 1, 4, detail={"step": "trace"}))
@@ -127,7 +127,8 @@ def load_model(finished: FinishedRun, scales: tuple[Scale, ...]) -> MultiScale:
     prefix = "teacher." if settings.teacher.enabled else "network."
     weights = {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
     network.load_state_dict(weights)
-    return MultiScale(fold_batch_norms(network), scales, 2**settings.network.depth).eval()
+    temperature = settings.correction.temperature
+    return MultiScale(fold_batch_norms(network), scales, 2**settings.network.depth, temperature).eval()
 
 
 def parse_scales(texts: Any) -> tuple[Scale, ...]:

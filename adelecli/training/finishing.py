@@ -12,7 +12,9 @@ from safetensors.numpy import save_file
 from adelecli.progress import Progress
 from adelecli.training import runfolder
 from adelecli.training.caching import restore_labels
-from adelecli.training.loop import Experiment, correction_rule, find_onsets, predictor
+from adelecli.training.keeping import open_kept
+from adelecli.training.loop import Experiment, correction_rule, predictor
+from adelecli.training.onsets import find_onsets
 from adelecli.training.relabelling import correct_rows
 
 if TYPE_CHECKING:
@@ -76,7 +78,9 @@ def write_corrected_labels(folder: Path, learner: Learner, experiment: Experimen
             rows = slices.rows_of(case)
             before = np.array(slices.labels[rows])
             after = before
-            if rule is not None:
+            if experiment.settings.correction.outlives_epoch:
+                after = np.array(open_kept(learner, experiment)[rows])
+            elif rule is not None:
                 guard = experiment.settings.correction.guard
                 after, _ = correct_rows(model, slices, rows, rule, guard=guard, device=experiment.device)
             height, width = (int(slices.table[name][rows[0]]) for name in ("height", "width"))

@@ -14,23 +14,26 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from adelecli.dynamics import Onset, detect_onset
 from adelecli.labels.classes import IGNORE
 from adelecli.labels.correction import Rule
 from adelecli.labels.overlap import label_error
 from adelecli.progress import Progress
 from adelecli.training.batches import load_batches
+from adelecli.training.coteaching import teach_peer
 from adelecli.training.dataset import plan_epoch, spread_rows
 from adelecli.training.descent import descend
 from adelecli.training.distribution import ALONE, World
-from adelecli.training.losses import jensen_shannon, mean_cross_entropy, soft_dice
+from adelecli.training.keeping import gather_predictions, renew_kept, show_kept
+from adelecli.training.losses import jensen_shannon, soft_dice
 from adelecli.training.measures import EpochTallies, curve_points, score_rows
 from adelecli.training.network import MultiScale, logits_at_scales
+from adelecli.training.onsets import find_onsets
 from adelecli.training.precision import cast_network
 from adelecli.training.relabelling import Corrections, correct_together
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from numpy.typing import NDArray
     from torch import nn
@@ -38,6 +41,7 @@ if TYPE_CHECKING:
     from adelecli.progress import Callback
     from adelecli.training.checkpoint import Learner
     from adelecli.training.dataset import Slices
+    from adelecli.training.keeping import EpochPredictions
     from adelecli.training.settings import Settings
 
 
@@ -50,6 +54,8 @@ class Experiment:
     names: tuple[str, ...]
     device: torch.device
     progress: Callback
+    folder: Path | None = None
+    """The run folder, for labels that outlive an epoch."""
     world: World = ALONE
 
     @property
@@ -64,7 +70,8 @@ class Experiment:
 
     def ensemble(self, network: nn.Module) -> MultiScale:
         """``network`` at the run's scales, for correction, validation and export."""
-        return MultiScale(network, self.settings.loss.scales, self.divisor)
+        settings = self.settings
+        return MultiScale(network, settings.ensemble_scales, self.divisor, settings.correction.temperature)
 
 
 def run_epochs(learner: Learner, experiment: Experiment, commit: Callable[[], None]) -> None:
@@ -79,9 +86,11 @@ def run_epochs(learner: Learner, experiment: Experiment, commit: Callable[[], No
             seed=settings.seed,
             limit=settings.data.slices_per_epoch,
             empty_share=settings.data.empty_share,
+            per_case=settings.data.slices_per_case,
         )
         labels, corrections = current_labels(learner, experiment, rows)
-        losses, tallies = train_epoch(learner, experiment, rows, labels)
+        predictions = gather_predictions(experiment)
+        losses, tallies = train_epoch(learner, experiment, rows, labels, predictions)
         curve = curve_points(tallies.curve.confusion())
         record: dict[str, Any] = {
             "epoch": epoch,
@@ -96,6 +105,9 @@ def run_epochs(learner: Learner, experiment: Experiment, commit: Callable[[], No
         onsets = find_onsets(learner, experiment)
         record["onset"] = [onset.epoch for onset in onsets]
         record["index"] = [onset.index for onset in onsets]
+        if settings.correction.outlives_epoch:
+            source = predictions or experiment.ensemble(predictor(learner, settings))
+            record["kept"] = renew_kept(learner, experiment, correction_rule(learner, experiment), source)
         record["val"] = validate(learner, experiment)
         record["seconds"] = round(time.monotonic() - started, 3)
         commit()
@@ -103,18 +115,30 @@ def run_epochs(learner: Learner, experiment: Experiment, commit: Callable[[], No
 
 
 def train_epoch(
-    learner: Learner, experiment: Experiment, rows: NDArray[np.intp], labels: NDArray[np.uint8]
+    learner: Learner,
+    experiment: Experiment,
+    rows: NDArray[np.intp],
+    labels: NDArray[np.uint8],
+    predictions: EpochPredictions | None = None,
 ) -> tuple[dict[str, float], EpochTallies]:
-    """One pass over ``rows`` with their current ``labels [n, H, W]``; mean losses and the epoch's tallies."""
+    """One pass over ``rows`` with their current ``labels [n, H, W]``; mean losses and the epoch's tallies.
+
+    The logits at scale 1 go into ``predictions``.
+    """
     settings = experiment.settings
     tallies = EpochTallies(experiment.classes, experiment.device)
     totals: dict[str, float] = {}
     epoch = learner.epoch + 1
     steps = -(-len(rows) // settings.optimiser.batch_size)
-    learner.network.train()
+    for one in (learner, learner.peer):
+        if one is not None:
+            one.network.train()
     for number, batch in enumerate(load_batches(experiment, epoch, rows, labels), 1):
         logits, losses = take_step(learner, experiment, batch.image, batch.labels)
-        tallies.add(logits, batch.original, batch.clean)
+        reference = batch.labels if settings.onset.reference == "current" else None
+        tallies.add(logits, batch.original, batch.clean, reference)
+        if predictions is not None:
+            predictions.add(batch.rows, logits)
         for name, value in losses.items():
             totals[name] = totals.get(name, 0.0) + value * batch.size
         experiment.progress(
@@ -132,11 +156,16 @@ def take_step(
     scales = settings.loss.scales
     network = cast_network(learner.network, settings.precision, experiment.device)
     logits = logits_at_scales(network, image, scales, experiment.divisor)
-    loss = mean_cross_entropy(logits, labels, pool)
-    terms = {"ce": loss}
+    if learner.peer is None:
+        loss: torch.Tensor = learner.criterion(logits, labels)
+    else:
+        loss = teach_peer(learner, settings, (image, labels), logits)
+    terms: dict[str, torch.Tensor] = {settings.loss.kind: loss}
     if settings.loss.weight and len(scales) > 1:
         terms["consistency"] = jensen_shannon(logits, labels != IGNORE, settings.loss.gate, pool)
         loss = loss + settings.loss.weight * terms["consistency"]
+    if settings.loss.reduction == "sum":
+        loss = loss * len(scales)
     if learner.epoch < settings.loss.dice_epochs:
         terms["dice"] = torch.stack([soft_dice(z, labels, pool) for z in logits]).mean()
         loss = loss + terms["dice"]
@@ -150,7 +179,9 @@ def take_step(
 def current_labels(
     learner: Learner, experiment: Experiment, rows: NDArray[np.intp]
 ) -> tuple[NDArray[np.uint8], Corrections | None]:
-    """The labels to learn from: the original ones, corrected from them once a class has triggered."""
+    """The labels to learn from: the original ones, corrected from them once a class has triggered, or those that are kept."""
+    if experiment.settings.correction.outlives_epoch:
+        return show_kept(learner, experiment, rows)
     original = np.array(experiment.slices.labels[rows])
     rule = correction_rule(learner, experiment)
     if rule is None:
@@ -177,26 +208,8 @@ def correction_rule(learner: Learner, experiment: Experiment) -> Rule | None:
         triggered=triggered,
         constraint=settings.constraint,
         fill_ignore=settings.fill_ignore,
+        any_source=settings.any_source,
     )
-
-
-def find_onsets(learner: Learner, experiment: Experiment) -> tuple[Onset, ...]:
-    """The onset of each class from its curve so far; the background (index 0) is never fitted."""
-    settings = experiment.settings.onset
-    curves = [[record["curve"][c] for record in learner.history] for c in range(experiment.classes)]
-    onsets = [
-        detect_onset(
-            [float("nan") if value is None else value for value in curve],
-            r=settings.r,
-            consecutive=settings.consecutive,
-            min_points=settings.min_points,
-            learnt=settings.learnt,
-            min_iou=settings.min_iou,
-        )
-        for curve in curves[1:]
-    ]
-    background = Onset(triggered=False, epoch=None, fit=None, index=None, reason="background is never fitted")
-    return (background, *onsets)
 
 
 def validate(learner: Learner, experiment: Experiment) -> dict[str, dict[str, object]]:

@@ -25,13 +25,17 @@ def keep_own(part: torch.Tensor) -> torch.Tensor:
     return part
 
 
-def mean_cross_entropy(logits: Sequence[torch.Tensor], labels: torch.Tensor, pool: Pool = keep_own) -> torch.Tensor:
-    """``mean_s CE(z_s, y)`` over the valid pixels; ``logits`` are ``[N, K, H, W]`` each, ``labels`` int64 ``[N, H, W]``.
+def mean_cross_entropy(
+    logits: Sequence[torch.Tensor], labels: torch.Tensor, temperature: float = 1.0, pool: Pool = keep_own
+) -> torch.Tensor:
+    """``mean_s CE(z_s / T, y)`` over the valid pixels; ``logits`` are ``[N, K, H, W]`` each, ``labels`` int64 ``[N, H, W]``.
 
+    The method has ``T = 1``; the reference code trains on a third of the logits, which makes ``softmax(z)`` overconfident.
     ``pool`` adds up the sums of several processes, here and in the other losses.
     """
     valid = pool((labels != IGNORE).sum()).clamp(min=1)
-    terms = [functional.cross_entropy(z.float(), labels, ignore_index=IGNORE, reduction="sum") for z in logits]
+    scaled = [z.float() if temperature == 1 else z.float() / temperature for z in logits]
+    terms = [functional.cross_entropy(z, labels, ignore_index=IGNORE, reduction="sum") for z in scaled]
     return pool(torch.stack(terms).mean()) / valid
 
 

@@ -117,17 +117,20 @@ class MultiScale(nn.Module):
     """``q = mean_s softmax(z_s)`` as one module: ``image [N, C, H, W] -> probabilities [N, K, H, W], label, confidence``.
 
     Correction averages probabilities, not logits (algorithm section 4); each scale's are rescaled back to the image.
+    With a ``temperature`` T they are ``softmax(z_s / T)``.
     """
 
-    def __init__(self, network: nn.Module, scales: Sequence[Scale], divisor: int) -> None:
+    def __init__(self, network: nn.Module, scales: Sequence[Scale], divisor: int, temperature: float = 1.0) -> None:
         super().__init__()
         self.network, self.scales, self.divisor = network, tuple(scales), divisor
+        self.temperature = temperature
 
     def probabilities(self, image: torch.Tensor) -> torch.Tensor:
         """The averaged class probabilities ``[N, K, H, W]``."""
         total: torch.Tensor | None = None
         for scale in self.scales:
-            part = _logits(self.network, image, scale, self.divisor).softmax(1)
+            logits = _logits(self.network, image, scale, self.divisor)
+            part = (logits if self.temperature == 1 else logits / self.temperature).softmax(1)
             total = part if total is None else total + part
         assert total is not None
         return total / len(self.scales)

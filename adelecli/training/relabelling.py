@@ -64,7 +64,7 @@ def correct_rows(
     order = np.argsort(rows, kind="stable")
     corrected = np.array(slices.labels[rows])
     counts = Corrections(tuple(Change(0, 0, 0, 0) for _ in rule.tau))
-    eligible = order[_eligible(corrected[order], rule)]
+    eligible = order[find_eligible(corrected[order], rule)]
     case_of = slices.table["case"][rows]
     for part in _whole_cases(eligible, case_of):
         predictions = list(predict_rows(model, slices, rows[part], device))
@@ -72,11 +72,9 @@ def correct_rows(
         confidence = np.concatenate([value for _, _, value in predictions])
         before = corrected[part]
         case = int(case_of[part[0]])
-        after = correct_labels(before, labels, confidence, rule, present=_present(slices, case, rule))
-        if guard < 1:
-            after, cancelled = guard_collapse(before, after, sorted(rule.triggered), limit=guard)
-            if cancelled:
-                counts.cancelled[slices.case_ids[case]] = cancelled
+        after, cancelled = correct_case(slices, rows[part], before, (labels, confidence), rule, guard)
+        if cancelled:
+            counts.cancelled[slices.case_ids[case]] = cancelled
         changes = count_changes(before, after, len(rule.tau))
         counts.changes = tuple(a + b for a, b in zip(counts.changes, changes, strict=True))
         corrected[part] = after
@@ -107,7 +105,28 @@ def correct_together(
     )
 
 
-def _eligible(labels: NDArray[np.uint8], rule: Rule) -> NDArray[np.bool_]:
+def correct_case(
+    slices: Slices,
+    rows: NDArray[np.intp],
+    before: NDArray[np.uint8],
+    prediction: tuple[NDArray[np.uint8], NDArray[np.float32]],
+    rule: Rule,
+    guard: float,
+) -> tuple[NDArray[np.uint8], tuple[int, ...]]:
+    """The labels ``before [n, H, W]`` of one case's ``rows``, corrected by ``prediction`` (label, confidence); classes cancelled.
+
+    The guard compares with the original labels, also where ``before`` has been corrected already: a class that loses a third
+    each time would otherwise vanish step by step. What it cancels goes back to the original labels.
+    """
+    case = int(slices.table["case"][rows[0]])
+    after = correct_labels(before, *prediction, rule, present=_present(slices, case, rule))
+    if guard >= 1:
+        return after, ()
+    return guard_collapse(np.array(slices.labels[rows]), after, sorted(rule.triggered), limit=guard)
+
+
+def find_eligible(labels: NDArray[np.uint8], rule: Rule) -> NDArray[np.bool_]:
+    """Which slices of ``labels [n, H, W]`` may change at all: under ``constraint="slice"`` those that hold a triggered class."""
     if rule.constraint != "slice":
         return np.ones(len(labels), dtype=bool)
     return np.asarray(np.isin(labels, sorted(rule.triggered)).any((1, 2)))

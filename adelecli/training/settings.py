@@ -15,6 +15,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from adelecli.errors import ConfigError
+from adelecli.training.presets import BASELINE, PRESETS
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -43,6 +44,8 @@ class DataSettings(Struct, frozen=True, forbid_unknown_fields=True):
     """Regular expression whose first group is the patient in a case id; ``None``: each case is a patient."""
     slices_per_epoch: Natural = 2000
     """Slices shown in one epoch; 0 shows all. Bounds the time of an epoch, whatever the size of the data set."""
+    slices_per_case: Natural = 0
+    """Slices of each training case that are learnt from: so many with labelled foreground, evenly spread; 0 takes all slices."""
     empty_share: Share = 0.2
     """Largest share of slices without any labelled foreground in an epoch."""
     val_slices: Natural = 600
@@ -80,8 +83,16 @@ class OptimiserSettings(Struct, frozen=True, forbid_unknown_fields=True):
 class LossSettings(Struct, frozen=True, forbid_unknown_fields=True):
     """``mean_s CE + weight * JSD`` over the scales (algorithm section 5), plus soft Dice in the first epochs."""
 
+    kind: Literal["ce", "gce", "tloss"] = "ce"
+    """Cross-entropy, or a rival in its place: generalised cross-entropy, T-Loss (``robust.py``)."""
+    q: Annotated[float, Meta(gt=0, le=1)] = 0.7
+    """Of generalised cross-entropy."""
     scales: tuple[Scale, ...] = ((7, 10), (1, 1), (3, 2))
     """Integer fractions: only those export exactly."""
+    temperature: Positive = 1.0
+    """Cross-entropy is taken on ``z / temperature``; consistency always on ``z``."""
+    reduction: Literal["mean", "sum"] = "mean"
+    """``sum`` multiplies cross-entropy and consistency by the number of scales."""
     weight: Annotated[float, Meta(ge=0)] = 1.0
     gate: Share = 0.8
     """Consistency counts for images where the mean probability reaches this somewhere."""
@@ -92,6 +103,12 @@ class LossSettings(Struct, frozen=True, forbid_unknown_fields=True):
 class OnsetSettings(Struct, frozen=True, forbid_unknown_fields=True):
     """When memorisation of a class begins (algorithm section 3)."""
 
+    rule: Literal["fit", "trimmed"] = "fit"
+    """``fit``: section 3; ``trimmed``: the reference code's, which waits for a rise of 0.1 within one epoch."""
+    reference: Literal["original", "current"] = "original"
+    """The labels against which the curve is measured: the original ones, or those that the epoch showed."""
+    forced_epoch: Natural = 0
+    """Epoch at which every class triggers that has not yet; 0: never."""
     r: Share = 0.9
     consecutive: Count = 2
     min_points: Annotated[int, Meta(ge=4)] = 4
@@ -108,6 +125,26 @@ class CorrectionSettings(Struct, frozen=True, forbid_unknown_fields=True):
     guard: Share = 0.5
     """Cancel a correction that removes more than this share of a class from a case; 1 switches the guard off."""
     fill_ignore: bool = False
+    any_source: bool = False
+    """Let labels of classes that have not triggered take a prediction too."""
+    scales: tuple[Scale, ...] | None = None
+    """Scales that predict (in correction, validation and export); ``None``: those of the loss."""
+    temperature: Positive = 1.0
+    """Probabilities are ``softmax(z / temperature)``."""
+    predictions: Literal["eval", "epoch"] = "eval"
+    """``eval``: in eval mode after the epoch; ``epoch``: those made while training on it (scale 1, train mode)."""
+    mode: Literal["restart", "accumulate"] = "restart"
+    """Correct the original labels each time, or the labels as corrected so far."""
+    interval: Count = 1
+    """Correct after every epoch that is a multiple of this."""
+    when: Literal["interval", "onset"] = "interval"
+    """``onset``: a class also right after the epoch in which it triggers."""
+
+    @property
+    def outlives_epoch(self) -> bool:
+        """Whether labels must be kept from one epoch to the next, because they cannot be made again from the originals."""
+        kept = self.mode == "accumulate" or self.predictions == "epoch" or self.interval > 1
+        return self.enabled and kept
 
 
 class TeacherSettings(Struct, frozen=True, forbid_unknown_fields=True):
@@ -115,6 +152,16 @@ class TeacherSettings(Struct, frozen=True, forbid_unknown_fields=True):
 
     enabled: bool = True
     decay: Share = 0.99
+
+
+class CoteachingSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    """A second network beside the first, a rival to the correction (``coteaching.py``); off by default."""
+
+    enabled: bool = False
+    forget: Share = 0.05
+    """Share of the pixels, those with the largest losses, that are not learnt from; best the share of wrong labels."""
+    warmup_epochs: Count = 5
+    """Epochs over which that share rises from 0."""
 
 
 class AugmentSettings(Struct, frozen=True, forbid_unknown_fields=True):
@@ -153,25 +200,13 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     onset: OnsetSettings = OnsetSettings()
     correction: CorrectionSettings = CorrectionSettings()
     teacher: TeacherSettings = TeacherSettings()
+    coteaching: CoteachingSettings = CoteachingSettings()
     augment: AugmentSettings = AugmentSettings()
 
-
-# `paper`: algorithm section 6; network and optimiser are the user's there, so they stay ours but for the batch norm.
-PRESETS: dict[str, dict[str, object]] = {
-    "adele": {},
-    "paper": {
-        "network": {"norm": "batch", "prior_bias": False},
-        "loss": {"dice_epochs": 0},
-        "correction": {"tau": 0.8, "guard": 1.0},
-        "teacher": {"enabled": False},
-    },
-}
-
-BASELINE: dict[str, object] = {
-    "loss": {"scales": [[1, 1]], "weight": 0.0},
-    "correction": {"enabled": False},
-}
-"""What ``--baseline`` changes: one scale, no consistency, no correction. The moving average is kept beside it, unused."""
+    @property
+    def ensemble_scales(self) -> tuple[Scale, ...]:
+        """The scales of correction, validation and export."""
+        return self.correction.scales or self.loss.scales
 
 
 def resolve_settings(

@@ -21,24 +21,32 @@ from adelecli.progress import Callback, ignore_progress
 from adelecli.training import runfolder
 from adelecli.training.caching import write_cache
 from adelecli.training.checkpoint import Learner, load_checkpoint, save_checkpoint
-from adelecli.training.dataset import open_slices
+from adelecli.training.conflicts import refuse_conflicts
+from adelecli.training.dataset import find_training_rows, open_slices
 from adelecli.training.distribution import count_processes, join_world, read_local_rank
 from adelecli.training.finishing import explain_onsets, finish_run
+from adelecli.training.keeping import discard_kept
 from adelecli.training.loop import Experiment, run_epochs
 from adelecli.training.memory import keep_freed_memory
 from adelecli.training.network import build_network, set_prior_bias
 from adelecli.training.options import TrainKeywords, TrainOptions
 from adelecli.training.plan import RunPlan, make_plan, read_plan
 from adelecli.training.precision import make_scaler
+from adelecli.training.robust import make_criterion
 from adelecli.training.settings import Settings, format_settings, read_settings, resolve_settings
 from adelecli.training.teacher import make_teacher
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
     from torch import nn
 
     from adelecli.labels.classes import ClassTable
     from adelecli.training.dataset import Slices
     from adelecli.training.distribution import World
+
+
+PEER_SEED = 1_000_003  # added to the seed of a second network, which must start elsewhere than any first one
 
 
 @dataclass(frozen=True)
@@ -82,7 +90,7 @@ def train(
         progress = progress if world.leads else ignore_progress
         folder, settings, plan = _prepare_run(masks, images, chosen, world, progress)
         slices = open_slices(folder / "cache", plan.case_ids, plan.val_cases)
-        experiment = Experiment(settings, slices, plan.survey.table.names, world.device, progress, world)
+        experiment = Experiment(settings, slices, plan.survey.table.names, world.device, progress, folder, world)
         learner = start_learner(experiment, len(plan.survey.channels))
         load_checkpoint(folder, learner)
         run_epochs(learner, experiment, lambda: _commit(folder, learner, plan.survey.table, world))
@@ -113,26 +121,18 @@ def _prepare_run(
         folder = Path(chosen.resume)
         _refuse_new_options(chosen, masks, images)
         settings, plan = read_settings(folder / "config.toml"), read_plan(folder)
+        refuse_conflicts(settings, world)
     else:
         settings = _settings_from(chosen)
+        refuse_conflicts(settings, world)
         plan = make_plan(masks, images, settings, chosen, progress)
         folder = runfolder.make_run_folder(Path(chosen.out), chosen.name or _default_name(settings, chosen))
         _open_run(folder, settings, plan, world)
-    _refuse_split_statistics(settings, world)
     if not (folder / "cache" / "ready").exists():
         write_cache(folder / "cache", plan.survey, plan.clean_masks, progress)
         (folder / "cache" / "ready").touch()
     world.share_text(str(folder.resolve()))
     return folder, settings, plan
-
-
-def _refuse_split_statistics(settings: Settings, world: World) -> None:
-    """Batch norm looks at the whole batch, which torch can do across processes on GPUs only."""
-    if world.size > 1 and settings.network.norm == "batch" and world.device.type != "cuda":
-        raise ConfigError(
-            "network.norm = batch needs the whole batch, which several processes on CPUs do not share",
-            remedy="train with one process, or with network.norm=group",
-        )
 
 
 def choose_device(request: str) -> torch.device:
@@ -161,33 +161,41 @@ def choose_device(request: str) -> torch.device:
 def start_learner(experiment: Experiment, channels: int) -> Learner:
     """A fresh network, its teacher and its optimiser; the same for the same seed."""
     settings = experiment.settings
-    torch.manual_seed(settings.seed)
+    learner = _start_one(experiment, channels, settings.seed)
+    if settings.coteaching.enabled:
+        learner.peer = _start_one(experiment, channels, settings.seed + PEER_SEED)
+    return learner
+
+
+def _start_one(experiment: Experiment, channels: int, seed: int) -> Learner:
+    settings = experiment.settings
+    torch.manual_seed(seed)
     network = build_network(settings.network, channels, experiment.classes)
     if settings.network.prior_bias:
-        set_prior_bias(network, _class_shares(experiment.slices, experiment.classes))
+        rows = find_training_rows(experiment.slices, settings.data.slices_per_case)
+        set_prior_bias(network, _class_shares(experiment.slices, rows, experiment.classes))
     if experiment.world.size > 1:
         # statistics of the whole batch; the weights keep their names, and other norms look at one slice anyway
         network = torch.nn.SyncBatchNorm.convert_sync_batchnorm(network)  # type: ignore[no-untyped-call]
     network = network.to(experiment.device)
+    criterion = make_criterion(settings.loss, experiment.classes, experiment.world.pool).to(experiment.device)
+    optimiser = make_optimiser([*network.parameters(), *criterion.parameters()], settings)
     scaler = make_scaler(settings.precision, experiment.device)
-    return Learner(network, make_teacher(network), make_optimiser(network, settings), scaler)
+    return Learner(network, make_teacher(network), optimiser, scaler, criterion=criterion)
 
 
-def make_optimiser(network: nn.Module, settings: Settings) -> torch.optim.Optimizer:
+def make_optimiser(parameters: list[nn.Parameter], settings: Settings) -> torch.optim.Optimizer:
     """SGD with Nesterov momentum off, or AdamW, as the settings say."""
     chosen = settings.optimiser
     if chosen.name == "sgd":
-        return torch.optim.SGD(
-            network.parameters(), lr=chosen.lr, momentum=chosen.momentum, weight_decay=chosen.weight_decay
-        )
-    return torch.optim.AdamW(network.parameters(), lr=chosen.lr, weight_decay=chosen.weight_decay)
+        return torch.optim.SGD(parameters, lr=chosen.lr, momentum=chosen.momentum, weight_decay=chosen.weight_decay)
+    return torch.optim.AdamW(parameters, lr=chosen.lr, weight_decay=chosen.weight_decay)
 
 
-def _class_shares(slices: Slices, classes: int) -> list[float]:
+def _class_shares(slices: Slices, rows: NDArray[np.intp], classes: int) -> list[float]:
     """The share of each class among the labelled pixels of at most 500 training slices."""
     import numpy as np
 
-    rows = np.flatnonzero(~slices.is_val)
     rows = rows[:: max(1, len(rows) // 500)]
     counts = np.bincount(slices.labels[rows].ravel(), minlength=256)[:classes]
     return [float(count) / max(1, int(counts.sum())) for count in counts]
@@ -246,6 +254,7 @@ def _commit(folder: Path, learner: Learner, table: ClassTable, world: World) -> 
     if not world.leads:
         return
     save_checkpoint(folder, learner)
+    discard_kept(folder, learner.history)
     runfolder.write_history(folder, learner.history)
     onset = dict(zip(table.names, learner.history[-1]["onset"], strict=True))
     runfolder.write_json(folder / "state.json", {"epoch": learner.epoch, "finished": False, "onset": onset})

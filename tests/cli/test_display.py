@@ -96,6 +96,17 @@ def test_the_panel_draws_curve_and_onset() -> None:
     assert "a line" in text
 
 
+def test_the_panel_hides_what_was_finished_long_ago() -> None:
+    """Of twenty finished stages the last few stay in sight, and the one that is going on."""
+    panel = LivePanel(Console(file=io.StringIO(), force_terminal=True, width=140))
+    for number in range(20):
+        panel.show(Progress(f"stage {number}", 3, 3))
+    panel.show(Progress("going on", 1, 3))
+    visible = [bar.description for bar in panel._bars.tasks if bar.visible]
+    panel.close()
+    assert visible == [*(f"stage {number}" for number in range(14, 20)), "going on"]
+
+
 def test_curves_are_blocks_from_0_to_1() -> None:
     """A gap where there is no value; the last `width` values only."""
     assert draw_curve([0.0, 0.5, 1.0, math.nan]) == "▁▅█ "

@@ -11,7 +11,9 @@ import numpy as np
 import pytest
 from rich.console import Console
 
+from adelecli.benchmarking.records import BenchResult, Figure, Row, Table
 from adelecli.cli.findings import show_demo, show_description, show_training, show_verification
+from adelecli.cli.measurements import show_benchmark
 from adelecli.cli.rendering import encode_record, format_number, format_share
 from adelecli.cli.reports import show_conversion, show_corruption, show_evaluation, show_report
 from adelecli.pipeline.conversion import Conversion, ConvertedCase
@@ -157,6 +159,29 @@ def test_a_demo_shows_the_gain() -> None:
     assert "ADELE 0.800 0.820 0.700 0.720 64.0 % 0.900" in text
     assert "model: demo/weights/demo.onnx" in text
     assert "the exported model on the unseen patients: Dice 0.790" in text
+
+
+def test_a_benchmark_shows_mean_and_spread() -> None:
+    """A row a method, the labels of those that corrected some, what was trained and read back, where the page lies."""
+    figures = {
+        "iou_best": Figure(0.72, 0.01, (0.71, 0.73)),
+        "iou_last_five": Figure(0.7, None, (0.7,)),
+        "gap": Figure(0.5, None, (0.5,)),
+        "error_before": Figure(0.4, None, (0.4,)),
+        "error_after": Figure(0.2, None, (0.2,)),
+    }
+    rows = (Row("noisy", "", "student", {"iou_best": figures["iou_best"]}), Row("adele", "", "teacher", figures))
+    table = Table(
+        "k", {"family": "adele-de"}, {"label_iou": 0.6}, None, 0, 2, (0,), ("a",), (), "d", "cpu", {}, rows, {}
+    )
+    result = BenchResult("bench", table, 2, 1, {"json": "bench.json", "markdown": "bench.md"})
+    text = [" ".join(line) for line in read_shown(show_benchmark, result)]
+    assert "Held-out cases, adele-de, label IoU 0.600" in text
+    assert "noisy 0.720 ± 0.010 - - -" in text
+    assert "adele 0.720 ± 0.010 0.700 - 50.0 %" in text
+    assert "adele 0.400 0.200 - - -" in text
+    assert text[-1] == "2 trained, 1 read back; bench/bench.md"
+    assert json.loads(encode_record(result))["table"]["rows"][1]["figures"]["gap"]["mean"] == 0.5
 
 
 def test_a_training_says_what_was_not_corrected() -> None:

@@ -53,6 +53,14 @@ def test_ignored_pixels_change_only_when_asked_for() -> None:
     assert correct_example(replace(rule, fill_ignore=True))[4] == 1
 
 
+def test_any_source_lets_every_label_take_an_allowed_prediction() -> None:
+    """U = {1}: pixels of classes 2 and 3 may go to {0} and U too, never to others, ignore and protected ones not at all."""
+    rule = Rule(TAU, frozenset({1}), any_source=True)
+    assert correct_example(rule) == [1, 0, 1, 1, 255, 0, 0, 1]
+    assert correct_example(replace(rule, fill_ignore=True)) == [1, 0, 1, 1, 1, 0, 0, 1]
+    assert correct_example(replace(rule, protect=frozenset({3}))) == [1, 0, 1, 3, 255, 0, 0, 1]
+
+
 def test_protected_classes_neither_lose_nor_gain() -> None:
     """Protecting class 2 keeps its pixel and refuses it the two that are predicted as 2."""
     assert correct_example(Rule(TAU, frozenset({1, 2}), protect=frozenset({2}))) == [1, 0, 2, 3, 255, 0, 0, 1]

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from adelecli.errors import ConfigError
-from adelecli.training.dataset import Slices, create_cache, open_slices, plan_epoch, spread_rows
+from adelecli.training.dataset import Slices, choose_spread, create_cache, open_slices, plan_epoch, spread_rows
 from adelecli.training.settings import DataSettings
 from adelecli.training.survey import split_cases
 
@@ -84,3 +84,20 @@ def test_a_list_of_validation_cases_is_held_to_the_data(tmp_path: Path) -> None:
         split_cases(["a", "c"], DataSettings(), 0, listed)
     with pytest.raises(ConfigError, match="no case to train on"):
         split_cases(["a", "b"], DataSettings(), 0, listed)
+
+
+@pytest.mark.parametrize(
+    ("count", "expected"),
+    [(0, [0, 1, 2, 3, 4, 5, 6, 7]), (1, [4]), (2, [2, 5]), (3, [2, 4, 6]), (9, [1, 2, 3, 4, 5, 6])],
+)
+def test_few_slices_of_a_case_are_spread_over_its_labelled_ones(count: int, expected: list[int]) -> None:
+    """Slices 1 to 6 are labelled: one is the middle, more are evenly spread, too many are all of them; 0 takes everything."""
+    filled = np.array([0, 1, 1, 1, 1, 1, 1, 0], bool)
+    assert choose_spread(filled, count).tolist() == expected
+
+
+def test_an_epoch_with_few_slices_per_case_shows_those_alone(slices: Slices) -> None:
+    """Two of the seven labelled slices of each of the four training cases, in every epoch, shuffled; no empty one."""
+    for epoch in (1, 2):
+        rows = plan_epoch(slices, epoch, seed=0, limit=0, empty_share=0.2, per_case=2)
+        assert sorted(rows.tolist()) == [1, 5, 11, 15, 21, 25, 31, 35]

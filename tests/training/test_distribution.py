@@ -17,7 +17,9 @@ from conftest_training import SMALL, Folders
 from adelecli.errors import ConfigError
 from adelecli.training.checkpoint import read_checkpoint
 from adelecli.training.distribution import ALONE, World, join_world
-from adelecli.training.losses import jensen_shannon, mean_cross_entropy, soft_dice
+from adelecli.training.losses import jensen_shannon, soft_dice
+from adelecli.training.robust import make_criterion
+from adelecli.training.settings import LossSettings
 from adelecli.training.trainer import choose_device, train
 
 SETTINGS = (
@@ -163,7 +165,7 @@ class Parts:
 
 
 def test_the_gradients_of_the_parts_add_up_to_the_gradient_of_the_whole() -> None:
-    """Unequal numbers of valid pixels, a gate that half the images pass, Dice over the whole batch: value and gradient are exact."""
+    """A temperature, unequal valid pixels, a gate that half the images pass, Dice over the whole batch: value and gradient are exact."""
     global PARTNER  # noqa: PLW0603 - the fake partner's numbers
     generator = torch.Generator().manual_seed(0)
     logits = [3 * torch.randn(4, 3, 5, 6, generator=generator, dtype=torch.float32) for _ in range(3)]
@@ -172,7 +174,7 @@ def test_the_gradients_of_the_parts_add_up_to_the_gradient_of_the_whole() -> Non
 
     def loss(z: list[torch.Tensor], y: torch.Tensor, pool) -> torch.Tensor:
         return (
-            mean_cross_entropy(z, y, pool)
+            make_criterion(LossSettings(temperature=3.0), 3, pool)(z, y)
             + jensen_shannon(z, y != 255, 0.97, pool)
             + torch.stack([soft_dice(one, y, pool) for one in z]).mean()
         )

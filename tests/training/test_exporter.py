@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import tomllib
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import onnx
 import pytest
 import torch
+from msgspec.structs import replace as replace_fields
 
 from adelecli.errors import ConfigError, InputError, ModelError, OutputError
 from adelecli.runtime.models import open_model
@@ -111,6 +113,15 @@ def test_batch_norms_fold_without_changing_the_output() -> None:
     image = torch.randn(2, 1, 16, 24)
     assert not [m for m in folded.modules() if isinstance(m, torch.nn.BatchNorm2d)]
     assert torch.allclose(folded(image), network(image), atol=1e-4)
+
+
+def test_the_file_predicts_as_the_correction_did(run: TrainResult) -> None:
+    """Scales and temperature of the correction, where a preset names them, are those of the exported ensemble."""
+    finished = read_run(run.folder)
+    correction = replace_fields(finished.settings.correction, scales=((3, 4), (1, 1)), temperature=3.0)
+    finished = replace(finished, settings=replace_fields(finished.settings, correction=correction))
+    model = load_model(finished, finished.settings.ensemble_scales)
+    assert (model.scales, model.temperature) == (((3, 4), (1, 1)), 3.0)
 
 
 def test_scales_are_integer_fractions() -> None:

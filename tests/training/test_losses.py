@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 import torch
 
@@ -102,3 +103,62 @@ def test_soft_dice_counts_present_foreground_only() -> None:
     assert float(soft_dice(right, labels)) < 0.01
     assert float(soft_dice(-right, labels)) > 0.9
     assert float(soft_dice(right, torch.zeros_like(labels))) == 0.0
+
+
+def derive_loss(logits: list[np.ndarray], labels: np.ndarray, temperature: float, weight: float, gate: float) -> float:
+    """Algorithm section 5 once more, in float64 numpy, pixel by pixel from the definitions."""
+
+    def log_softmax(z: np.ndarray) -> np.ndarray:
+        shifted = z - z.max(0)
+        return shifted - np.log(np.exp(shifted).sum(0))
+
+    crosses, divergences = [], []
+    for n in range(len(labels)):
+        p = np.stack([np.exp(log_softmax(z[n].astype(np.float64))) for z in logits])
+        q = p.mean(0)
+        valid = labels[n] != IGNORE
+        for y, x in np.argwhere(valid):
+            terms = [-log_softmax(z[n, :, y, x].astype(np.float64) / temperature)[labels[n, y, x]] for z in logits]
+            crosses.append(np.mean(terms))
+        if valid.any() and q.max(0)[valid].max() >= gate:
+            # 0 log 0 = 0; where p > 0, q >= p / S > 0
+            with np.errstate(divide="ignore", invalid="ignore"):
+                each = np.where(p > 0, p * (np.log(p) - np.log(q)), 0.0).sum(1).mean(0)
+            divergences.extend(each[valid])
+    return float(np.mean(crosses) + weight * (np.mean(divergences) if divergences else 0.0))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16])
+@pytest.mark.parametrize("spread", [1.0, 5.0, 100.0])
+@pytest.mark.parametrize("temperature", [1.0, 3.0])
+def test_the_loss_equals_an_independent_derivation(dtype: torch.dtype, spread: float, temperature: float) -> None:
+    """Value to float32 precision, and finite gradients, up to logit gaps of 200 and from half precision too."""
+    generator = torch.Generator().manual_seed(3)
+    raw = [(torch.rand(3, 4, 3, 5, generator=generator) * 2 - 1) * spread for _ in range(3)]
+    raw[0][0, 0, 0, 0], raw[0][0, 1, 0, 0], raw[1][0, 0, 0, 0], raw[1][0, 1, 0, 0] = spread, -spread, -spread, spread
+    logits = [z.to(dtype).requires_grad_() for z in raw]
+    labels = torch.randint(0, 4, (3, 3, 5), generator=generator)
+    labels[0, 0, 1:3] = IGNORE
+    labels[2] = IGNORE
+    loss = mean_cross_entropy(logits, labels, temperature) + 0.7 * jensen_shannon(logits, labels != IGNORE, 0.8)
+    loss.backward()
+    plain = [z.detach().float().numpy() for z in logits]
+    assert float(loss.detach()) == pytest.approx(derive_loss(plain, labels.numpy(), temperature, 0.7, 0.8), rel=2e-5)
+    assert all(z.grad is not None and torch.isfinite(z.grad).all() for z in logits)
+    assert all(float(z.grad[labels.eq(IGNORE)[:, None].expand_as(z)].abs().sum()) == 0 for z in logits)  # type: ignore[index]
+
+
+def test_padding_and_ignored_pixels_change_nothing() -> None:
+    """Whatever the logits say there, the loss stays: also where only an ignored pixel is sure enough for the gate."""
+    logits = random_logits(spread=0.3)
+    labels = torch.randint(0, 4, (2, 5, 6), generator=torch.Generator().manual_seed(1))
+    labels[:, 3:], labels[:, :, 5] = IGNORE, IGNORE
+    wild = [z.clone() for z in logits]
+    for z in wild:
+        z[:, 0, 3:] = 150.0
+        z[:, 2, :, 5] = -150.0
+    for first, second in ((mean_cross_entropy(logits, labels), mean_cross_entropy(wild, labels)),
+                          (jensen_shannon(logits, labels != IGNORE, 0.8), jensen_shannon(wild, labels != IGNORE, 0.8)),
+                          (soft_dice(logits[0], labels), soft_dice(wild[0], labels))):  # fmt: skip
+        assert float(first) == pytest.approx(float(second), rel=1e-6)
+    assert float(jensen_shannon(wild, labels != IGNORE, 0.8)) == 0

@@ -54,6 +54,16 @@ def test_the_ensemble_averages_probabilities(network: torch.nn.Module) -> None:
     assert torch.equal(confidence, probabilities.amax(1))
 
 
+def test_a_temperature_softens_each_scale_before_the_mean(network: torch.nn.Module) -> None:
+    """Q = mean_s softmax(z_s / T)."""
+    image = torch.randn(1, 2, 9, 8)
+    with torch.no_grad():
+        expected = torch.stack([(z / 3).softmax(1) for z in logits_at_scales(network, image, SCALES, 4)]).mean(0)
+        probabilities, _, confidence = MultiScale(network, SCALES, 4, temperature=3.0)(image)
+    assert torch.allclose(probabilities, expected, atol=1e-6)
+    assert torch.equal(confidence, probabilities.amax(1))
+
+
 def test_the_first_prediction_is_the_prior() -> None:
     """With the prior bias a fresh network's mean probability of a rare class is near its share."""
     torch.manual_seed(0)

@@ -15,6 +15,7 @@ from adelecli.training.distribution import ALONE
 from adelecli.training.loop import Experiment, take_step
 from adelecli.training.network import build_network
 from adelecli.training.precision import cast_network, make_scaler
+from adelecli.training.robust import make_criterion
 from adelecli.training.settings import Settings, resolve_settings
 from adelecli.training.teacher import make_teacher
 from adelecli.training.trainer import make_optimiser, train
@@ -26,9 +27,12 @@ def make_learner(settings: Settings) -> tuple[Learner, Experiment]:
     torch.manual_seed(0)
     network = build_network(settings.network, 1, 3)
     learner = Learner(
-        network, make_teacher(network), make_optimiser(network, settings), make_scaler(settings.precision, CPU)
+        network,
+        make_teacher(network),
+        make_optimiser(list(network.parameters()), settings),
+        make_scaler(settings.precision, CPU),
     )
-    experiment = Experiment(settings, SimpleNamespace(), ("background", "a", "b"), CPU, lambda _: None, ALONE)  # type: ignore[arg-type]
+    experiment = Experiment(settings, SimpleNamespace(), ("background", "a", "b"), CPU, lambda _: None, world=ALONE)  # type: ignore[arg-type]
     return learner, experiment
 
 
@@ -145,6 +149,36 @@ def test_the_scaler_goes_on_from_the_checkpoint(tmp_path: Path) -> None:
     assert straight.scaler.get_scale() == 2.0**17
     pairs = zip(straight.network.parameters(), resumed.network.parameters(), strict=True)
     assert all(torch.equal(a, b) for a, b in pairs)
+
+
+def test_each_of_two_networks_keeps_its_own_scaler_and_steps(tmp_path: Path) -> None:
+    """Co-teaching in fp16, one step of the peer skipped: the checkpoint gives each its own step count and loss scale back."""
+    settings = settings_of("fp16", "coteaching.enabled=true")
+    (learner, experiment), (peer, _) = make_learner(settings), make_learner(settings)
+    learner.peer = peer
+    weight = next(peer.network.parameters())
+    handle = weight.register_hook(lambda gradient: gradient * float("inf"))
+    take_step(learner, experiment, *make_batch(0))
+    handle.remove()
+    take_step(learner, experiment, *make_batch(1))
+    save_checkpoint(tmp_path, learner)
+    (resumed, _), (other, _) = make_learner(settings), make_learner(settings)
+    resumed.peer = other
+    assert load_checkpoint(tmp_path, resumed)
+    assert (resumed.step, other.step) == (learner.step, peer.step) == (2, 1)
+    assert resumed.scaler is not None
+    assert other.scaler is not None
+    assert (resumed.scaler.get_scale(), other.scaler.get_scale()) == (2.0**16, 2.0**15)
+
+
+def test_a_gradient_of_the_loss_itself_that_is_not_finite_is_skipped() -> None:
+    """The T-Loss learns its tail: an infinite gradient there leaves everything as it was."""
+    learner, experiment = make_learner(settings_of("fp32", "loss.kind=tloss"))
+    learner.criterion = make_criterion(experiment.settings.loss, 3)
+    tail = next(learner.criterion.parameters())
+    tail.register_hook(lambda gradient: gradient * float("inf"))
+    _, losses = take_step(learner, experiment, *make_batch())
+    assert (losses["skipped"], learner.step) == (1.0, 0)
 
 
 def test_a_run_in_bf16_learns(folders: Folders, tmp_path: Path) -> None:

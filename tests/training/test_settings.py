@@ -41,8 +41,8 @@ def test_later_layers_outrank_earlier_ones(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("text", "place"),
-    [("[loss]\nwieght = 1", "$.loss"), ("epoch = 1", "epoch"), ("[optimiser]\nlr = -1", "$.optimiser.lr"),
-     ("epochs = 'x'", "$.epochs")],
+    [("[loss]\nwieght = 1", "$.loss"), ("[network]\ndepth = 1", "$.network.depth"), ("epoch = 1", "epoch"),
+     ("[optimiser]\nlr = -1", "$.optimiser.lr"), ("epochs = 'x'", "$.epochs")],
 )  # fmt: skip
 def test_unknown_or_wrong_keys_name_their_path(tmp_path: Path, text: str, place: str) -> None:
     """A misspelt key or a value out of range is an error with the file and the path in it."""

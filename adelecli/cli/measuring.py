@@ -1,0 +1,59 @@
+"""The command that compares methods: `bench`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+import adelecli
+from adelecli.cli import options
+from adelecli.cli.commands import Outcome, command
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from adelecli.progress import Callback
+
+
+@command(example="adele bench ./clean-masks --noise adele-de --k 1-5 --methods clean,noisy,ema,adele --seeds 0 1 2")
+@options.argument("masks", required=False)
+@options.images
+@options.out("DIR", "Folder of tables, plots and results; results that stand there are read back [default: bench].")
+@options.listing(
+    "--methods", "NAME,...", "Methods to compare [default: clean,noisy,ema,adele]; a wrong name lists all."
+)
+@options.listing("--seeds", "N", "Seeds of noise, split and training [default: 0 1 2].")
+@click.option("--noise", metavar="FAMILY", help="Family of noise of `adele corrupt`, or none [default: adele-de].")
+@click.option("--k", metavar="A-B", help="Strengths to draw from, as 1-5 or 2,3,4 [default: the family's own].")
+@click.option("--share", type=float, metavar="F", help="Share of the slices or objects that are hit.")
+@click.option("--coherent/--no-coherent", default=None, help="One draw for a whole case, or one for each slice.")
+@click.option(
+    "--settings",
+    multiple=True,
+    metavar="KEY=VALUE ...",
+    callback=options.read_settings,
+    help="Other options of the noise, with their values as TOML writes them.",
+)
+@options.listing("--classes", "NAME", "Classes to corrupt, in this order [default: all].")
+@click.option("--axis", type=click.Choice(["z", "y", "x"]), help="Axis along which the noise cuts slices [default: z].")
+@click.option("--noisy-share", type=float, metavar="F", help="Share of the training cases that get noise [default: 1].")
+@click.option(
+    "--val", type=options.FILE, metavar="FILE", help="Ids of the held-out cases, one a line [default: a share]."
+)
+@click.option("--epochs", type=int, metavar="N", help="Length of each training [default: 15].")
+@click.option("--slices-per-case", type=int, metavar="N", help="Slices of each training case to learn from; 0: all.")
+@options.listing("--set", "KEY=VALUE", "One setting of `adele train` for all methods.")
+@options.device
+@click.option("--jobs", type=int, metavar="N", help="Trainings side by side, one thread each [default: 1].")
+@options.flag("--keep-runs", "Keep the run folder of each training; they are deleted once scored.")
+def bench(masks: Path | None = None, *, progress: Callback, **given: Any) -> Outcome:
+    """Compare methods on clean masks that are made noisy on purpose.
+
+    MASKS defaults to ./masks (or ./labelsTr), the images to the folder `images` beside it. Every method gets the same noise, network and
+    steps and is scored on held-out cases. A stopped benchmark goes on when it is started again.
+    """
+    from adelecli.cli.measurements import show_benchmark
+
+    result = adelecli.bench(masks, progress=progress, **given)
+    return Outcome(result, lambda console: show_benchmark(console, result))
