@@ -55,11 +55,11 @@ def bench(
     0.57
     """
     chosen = read_keywords(BenchOptions, options)
+    kind = _find_device(chosen.device)
     data = open_data(_path(masks), _path(chosen.images))
     folder = _open_folder(Path(out), data)
     commons = {seed: resolve_common(chosen, seed) for seed in chosen.list_seeds()}
     stages = {seed: make_stage(data, folder / "data", chosen, common, progress) for seed, common in commons.items()}
-    kind = _find_device(chosen.device)
     plan = {seed: plan_tasks(data, stages[seed], chosen, common, (folder, kind)) for seed, common in commons.items()}
     methods = choose_shown(plan, chosen)
     scores, trained = _perform(plan, methods, chosen, progress)
@@ -97,8 +97,13 @@ def _open_folder(out: Path, data: DataSet) -> Path:
 
 
 def _find_device(request: str) -> str:
+    from adelecli.training.distribution import count_processes
     from adelecli.training.trainer import choose_device
 
+    if count_processes() > 1:
+        raise ConfigError(
+            "a benchmark is for one process, but torchrun starts several", remedy="use --jobs to train side by side"
+        )
     return str(choose_device(request).type)
 
 

@@ -34,10 +34,14 @@ COMMON = (
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a library call gave: the record for `--json`, and the way to show it to a person."""
+    """What a library call gave: the record for `--json`, and the way to show it to a person.
+
+    `told`: whether this process tells it at all; of several that do one job only one does.
+    """
 
     record: object
     show: Callable[[Console], None]
+    told: bool = True
 
     @property
     def code(self) -> int:
@@ -81,7 +85,8 @@ def command(*, example: str) -> Callable[[Callable[..., Outcome]], click.Command
         def run(*, as_json: bool, quiet: bool, verbose: bool, log_ids: bool, **given: Any) -> int:
             with Display(quiet=quiet, verbose=verbose, log_ids=log_ids) as display:
                 outcome = work(progress=display, **_drop_defaults(given))
-            _present(outcome, as_json=as_json, quiet=quiet)
+            if outcome.told:
+                _present(outcome, as_json=as_json, quiet=quiet)
             return outcome.code
 
         for option in reversed(COMMON):

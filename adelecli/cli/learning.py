@@ -43,12 +43,16 @@ def train(masks: Path | None = None, *, progress: Callback, **given: Any) -> Out
     """Train a network that does not memorise the noise of its labels.
 
     MASKS defaults to ./masks (or ./labelsTr), the images to the folder `images` beside it. For each class the moment at
-    which memorisation sets in is detected, and from then on its labels are corrected by the network itself.
+    which memorisation sets in is detected, and from then on its labels are corrected by the network itself. On several
+    GPUs: torchrun --standalone --nproc-per-node N --no-python adele train ... (the same result up to rounding).
     """
     from adelecli.cli.findings import show_training
 
     result = adelecli.train(masks, progress=progress, **given)
-    return Outcome(result, lambda console: show_training(console, result))
+
+    from adelecli.training.distribution import read_rank  # after training, when torch is loaded anyway
+
+    return Outcome(result, lambda console: show_training(console, result), told=read_rank() == 0)
 
 
 @command(example="adele export runs/20260101-120000-liver --out weights/liver.onnx")

@@ -32,6 +32,7 @@ class Learner:
     network: nn.Module
     teacher: nn.Module
     optimiser: torch.optim.Optimizer
+    scaler: torch.amp.GradScaler | None = None
     epoch: int = 0
     step: int = 0
     history: list[dict[str, Any]] = field(default_factory=list)
@@ -43,10 +44,11 @@ class Learner:
 
 def save_checkpoint(folder: Path, learner: Learner) -> None:
     """Write ``checkpoint.safetensors`` atomically. Raises ``OutputError``."""
-    tensors = _list_tensors(learner)
+    tensors, state = _list_tensors(learner), _list_counters(learner)
+    state |= {"epoch": learner.epoch, "history": learner.history}
     if learner.peer is not None:
         tensors |= {f"peer.{name}": value for name, value in _list_tensors(learner.peer).items()}
-    state = {"epoch": learner.epoch, "step": learner.step, "history": learner.history}
+        state["peer"] = _list_counters(learner.peer)
     path = folder / CHECKPOINT
     temporary = folder / f".{CHECKPOINT}.tmp"
     try:
@@ -71,21 +73,26 @@ def _list_tensors(learner: Learner) -> dict[str, torch.Tensor]:
     return tensors
 
 
+def _list_counters(learner: Learner) -> dict[str, Any]:
+    """What is no tensor and each of two networks has for itself: a skipped step is not counted, and moves the loss scale."""
+    scaler = {} if learner.scaler is None else {"scaler": learner.scaler.state_dict()}
+    return {"step": learner.step} | scaler
+
+
 def load_checkpoint(folder: Path, learner: Learner) -> bool:
     """Put the checkpoint of ``folder`` into ``learner``; ``False`` where there is none yet. Raises ``InputError``."""
     path = folder / CHECKPOINT
     if not path.exists():
         return False
     tensors, state = read_checkpoint(path)
-    _restore(learner, tensors)
-    learner.epoch, learner.step, learner.history = state["epoch"], state["step"], state["history"]
+    _restore(learner, tensors, state)
+    learner.epoch, learner.history = state["epoch"], state["history"]
     if learner.peer is not None:
-        _restore(learner.peer, _part(tensors, "peer"))
-        learner.peer.step = learner.step
+        _restore(learner.peer, _part(tensors, "peer"), state["peer"])
     return True
 
 
-def _restore(learner: Learner, tensors: dict[str, torch.Tensor]) -> None:
+def _restore(learner: Learner, tensors: dict[str, torch.Tensor], counters: dict[str, Any]) -> None:
     learner.network.load_state_dict(_part(tensors, "network"))
     learner.teacher.load_state_dict(_part(tensors, "teacher"))
     learner.criterion.load_state_dict(_part(tensors, "criterion"))
@@ -95,6 +102,9 @@ def _restore(learner: Learner, tensors: dict[str, torch.Tensor]) -> None:
         slots.setdefault(int(index), {})[slot] = value
     groups = learner.optimiser.state_dict()["param_groups"]
     learner.optimiser.load_state_dict({"state": slots, "param_groups": groups})
+    learner.step = counters["step"]
+    if learner.scaler is not None:
+        learner.scaler.load_state_dict(counters["scaler"])
 
 
 def read_checkpoint(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:

@@ -1,8 +1,8 @@
 """Co-teaching, a rival: two networks, each of which learns from the pixels that the *other* finds easy.
 
 Small losses are taken for right labels; exchanging them keeps a network from confirming its own errors. The share that is left out
-rises from 0 over the first epochs, because early losses say nothing yet. What must hold: both networks take the same
-optimiser steps on the same batches; only the first one is validated, exported and reported.
+rises from 0 over the first epochs, because early losses say nothing yet. What must hold: both networks step on the same batches, but
+for a loss or gradient that is not finite; only the first one is validated, exported and reported.
 Source: algorithm 1 of Han et al., NeurIPS 2018, arXiv 1804.06872, per pixel instead of per image.
 """
 
@@ -14,16 +14,17 @@ import torch
 from torch.nn import functional
 
 from adelecli.labels.classes import IGNORE
+from adelecli.training.descent import descend
+from adelecli.training.distribution import ALONE
 from adelecli.training.losses import soft_dice
 from adelecli.training.network import logits_at_scales
+from adelecli.training.precision import cast_network
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from adelecli.training.checkpoint import Learner
     from adelecli.training.settings import CoteachingSettings, Settings
-
-    Descend = Callable[[Learner, Settings, torch.Tensor], None]
 
 
 def forget_rate(settings: CoteachingSettings, epoch: int) -> float:
@@ -60,18 +61,19 @@ def teach_peer(
     settings: Settings,
     batch: tuple[torch.Tensor, torch.Tensor],
     own: Sequence[torch.Tensor],
-    descend: Descend,
 ) -> torch.Tensor:
     """One step of the second network on ``batch`` (image, labels), and the loss of the first, whose logits are ``own``.
 
-    ``descend`` takes the optimiser step. Soft Dice is added in the same epochs as for the first network.
+    Soft Dice is added in the same epochs as for the first network. A loss or gradient that is not finite is skipped. For one process
+    alone: which losses are small is known only for the whole batch.
     """
     assert learner.peer is not None
     image, labels = batch
-    logits = logits_at_scales(learner.peer.network, image, settings.loss.scales, int(2**settings.network.depth))
+    network = cast_network(learner.peer.network, settings.precision, image.device)
+    logits = logits_at_scales(network, image, settings.loss.scales, int(2**settings.network.depth))
     mine, theirs = exchange_losses(own, logits, labels, forget_rate(settings.coteaching, learner.epoch + 1))
     if learner.epoch < settings.loss.dice_epochs:
         theirs = theirs + torch.stack([soft_dice(z, labels) for z in logits]).mean()
     if bool(torch.isfinite(theirs)):
-        descend(learner.peer, settings, theirs)
+        descend(learner.peer, settings, theirs, ALONE)
     return mine

@@ -26,11 +26,16 @@ if TYPE_CHECKING:
 SAMPLES = 8
 
 
-def finish_run(folder: Path, learner: Learner, experiment: Experiment, plan: RunPlan) -> dict[str, str]:
-    """Write ``labels.zarr``, ``samples.safetensors`` and ``plots/``, mark the run as finished; why each class did (not) trigger."""
+def explain_onsets(learner: Learner, experiment: Experiment, plan: RunPlan) -> dict[str, str]:
+    """Why each foreground class did or did not trigger."""
+    onsets = find_onsets(learner, experiment)
+    return {name: onset.reason for name, onset in list(zip(plan.survey.table.names, onsets, strict=True))[1:]}
+
+
+def finish_run(folder: Path, learner: Learner, experiment: Experiment, plan: RunPlan) -> None:
+    """Write ``labels.zarr``, ``samples.safetensors`` and ``plots/``, and mark the run as finished."""
     onsets = find_onsets(learner, experiment)
     names = plan.survey.table.names
-    reasons = {name: onset.reason for name, onset in list(zip(names, onsets, strict=True))[1:]}
     for name, onset in list(zip(names, onsets, strict=True))[1:]:
         if not onset.triggered and experiment.settings.correction.enabled:
             experiment.progress(Progress("finish", notice=f"class {name} never triggered: {onset.reason}"))
@@ -43,10 +48,9 @@ def finish_run(folder: Path, learner: Learner, experiment: Experiment, plan: Run
         "finished": True,
         "finished_at": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
         "onset": {name: onset.epoch for name, onset in zip(names, onsets, strict=True)},
-        "reasons": reasons,
+        "reasons": explain_onsets(learner, experiment, plan),
     }
     runfolder.write_json(folder / "state.json", state)
-    return reasons
 
 
 def save_samples(folder: Path, experiment: Experiment) -> None:

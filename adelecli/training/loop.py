@@ -6,6 +6,7 @@ each class's IoU against the *original* labels; ask whether its memorisation has
 
 from __future__ import annotations
 
+import math
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -17,16 +18,18 @@ from adelecli.labels.classes import IGNORE
 from adelecli.labels.correction import Rule
 from adelecli.labels.overlap import label_error
 from adelecli.progress import Progress
-from adelecli.training.augmentation import augment_batch
+from adelecli.training.batches import load_batches
 from adelecli.training.coteaching import teach_peer
 from adelecli.training.dataset import plan_epoch, spread_rows
+from adelecli.training.descent import descend
+from adelecli.training.distribution import ALONE, World
 from adelecli.training.keeping import gather_predictions, renew_kept, show_kept
 from adelecli.training.losses import jensen_shannon, soft_dice
 from adelecli.training.measures import EpochTallies, curve_points, score_rows
 from adelecli.training.network import MultiScale, logits_at_scales
 from adelecli.training.onsets import find_onsets
-from adelecli.training.relabelling import Corrections, correct_rows
-from adelecli.training.teacher import update_teacher
+from adelecli.training.precision import cast_network
+from adelecli.training.relabelling import Corrections, correct_together
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -53,6 +56,7 @@ class Experiment:
     progress: Callback
     folder: Path | None = None
     """The run folder, for labels that outlive an epoch."""
+    world: World = ALONE
 
     @property
     def classes(self) -> int:
@@ -121,80 +125,55 @@ def train_epoch(
 
     The logits at scale 1 go into ``predictions``.
     """
-    settings, slices, device = experiment.settings, experiment.slices, experiment.device
-    tallies = EpochTallies(experiment.classes, device)
+    settings = experiment.settings
+    tallies = EpochTallies(experiment.classes, experiment.device)
     totals: dict[str, float] = {}
-    size = settings.optimiser.batch_size
     epoch = learner.epoch + 1
-    rng = np.random.default_rng((settings.seed, epoch, 3))
-    steps = -(-len(rows) // size)
+    steps = -(-len(rows) // settings.optimiser.batch_size)
     for one in (learner, learner.peer):
         if one is not None:
             one.network.train()
-    for number, start in enumerate(range(0, len(rows), size), 1):
-        part = rows[start : start + size]
-        image = augment_batch(np.array(slices.images[part]), settings.augment, rng)
-        batch = torch.from_numpy(image).to(device)
-        target = torch.from_numpy(labels[start : start + size]).to(device).long()
-        logits, losses = take_step(learner, experiment, batch, target)
-        original = torch.from_numpy(np.array(slices.labels[part])).to(device).long()
-        clean = None
-        if slices.clean is not None:
-            clean = torch.from_numpy(np.array(slices.clean[part])).to(device).long()
-        tallies.add(logits, original, clean, target if settings.onset.reference == "current" else None)
+    for number, batch in enumerate(load_batches(experiment, epoch, rows, labels), 1):
+        logits, losses = take_step(learner, experiment, batch.image, batch.labels)
+        reference = batch.labels if settings.onset.reference == "current" else None
+        tallies.add(logits, batch.original, batch.clean, reference)
         if predictions is not None:
-            predictions.add(part, logits)
+            predictions.add(batch.rows, logits)
         for name, value in losses.items():
-            totals[name] = totals.get(name, 0.0) + value * len(part)
+            totals[name] = totals.get(name, 0.0) + value * batch.size
         experiment.progress(
             Progress("epoch", number, steps, detail={"epoch": epoch, "epochs": settings.epochs, "losses": losses})
         )
+    tallies.pool(experiment.world)
     return {name: value / len(rows) for name, value in totals.items()}, tallies
 
 
 def take_step(
     learner: Learner, experiment: Experiment, image: torch.Tensor, labels: torch.Tensor
 ) -> tuple[torch.Tensor, dict[str, float]]:
-    """One optimiser step; the logits at scale 1 and the losses. A loss that is not finite is skipped and counted."""
-    settings = experiment.settings
+    """One optimiser step; the logits at scale 1 and the losses. A loss or gradient that is not finite is skipped and counted."""
+    settings, pool = experiment.settings, experiment.world.pool
     scales = settings.loss.scales
-    logits = logits_at_scales(learner.network, image, scales, experiment.divisor)
+    network = cast_network(learner.network, settings.precision, experiment.device)
+    logits = logits_at_scales(network, image, scales, experiment.divisor)
     if learner.peer is None:
-        supervised: torch.Tensor = learner.criterion(logits, labels)
+        loss: torch.Tensor = learner.criterion(logits, labels)
     else:
-        supervised = teach_peer(learner, settings, (image, labels), logits, _descend)
-    losses: dict[str, float] = {settings.loss.kind: float(supervised.detach())}
-    loss = supervised
+        loss = teach_peer(learner, settings, (image, labels), logits)
+    terms: dict[str, torch.Tensor] = {settings.loss.kind: loss}
     if settings.loss.weight and len(scales) > 1:
-        consistency = jensen_shannon(logits, labels != IGNORE, settings.loss.gate)
-        loss = loss + settings.loss.weight * consistency
-        losses["consistency"] = float(consistency.detach())
+        terms["consistency"] = jensen_shannon(logits, labels != IGNORE, settings.loss.gate, pool)
+        loss = loss + settings.loss.weight * terms["consistency"]
     if settings.loss.reduction == "sum":
         loss = loss * len(scales)
     if learner.epoch < settings.loss.dice_epochs:
-        dice = torch.stack([soft_dice(z, labels) for z in logits]).mean()
-        loss = loss + dice
-        losses["dice"] = float(dice.detach())
-    losses["skipped"] = float(not bool(torch.isfinite(loss)))
-    if not losses["skipped"]:
-        _descend(learner, settings, loss)
-    else:
-        losses |= dict.fromkeys(losses.keys() - {"skipped"}, 0.0)
+        terms["dice"] = torch.stack([soft_dice(z, labels, pool) for z in logits]).mean()
+        loss = loss + terms["dice"]
+    total, *values = torch.stack([loss, *terms.values()]).tolist()  # one wait for the device, not one a term
+    losses = dict(zip(terms, values, strict=True)) if math.isfinite(total) else dict.fromkeys(terms, 0.0)
+    losses["skipped"] = float(not (math.isfinite(total) and descend(learner, settings, loss, experiment.world)))
     whole = scales.index((1, 1)) if (1, 1) in scales else 0
     return logits[whole], losses
-
-
-def _descend(learner: Learner, settings: Settings, loss: torch.Tensor) -> None:
-    learner.step += 1
-    warm = min(1.0, learner.step / max(1, settings.optimiser.warmup_steps))
-    for group in learner.optimiser.param_groups:
-        group["lr"] = settings.optimiser.lr * warm
-    learner.optimiser.zero_grad(set_to_none=True)
-    loss.backward()  # type: ignore[no-untyped-call]
-    if settings.optimiser.clip_norm:
-        torch.nn.utils.clip_grad_norm_(learner.network.parameters(), settings.optimiser.clip_norm)
-    learner.optimiser.step()
-    update_teacher(learner.teacher, learner.network, learner.step, settings.teacher.decay)
 
 
 def current_labels(
@@ -208,14 +187,8 @@ def current_labels(
     if rule is None:
         return original, None
     model = experiment.ensemble(predictor(learner, experiment.settings))
-    return correct_rows(
-        model,
-        experiment.slices,
-        rows,
-        rule,
-        guard=experiment.settings.correction.guard,
-        device=experiment.device,
-    )
+    guard = experiment.settings.correction.guard
+    return correct_together(model, experiment.slices, rows, rule, guard=guard, world=experiment.world)
 
 
 def predictor(learner: Learner, settings: Settings) -> nn.Module:
@@ -247,7 +220,7 @@ def validate(learner: Learner, experiment: Experiment) -> dict[str, dict[str, ob
     networks = {"student": learner.network, "teacher": learner.teacher}
     return {
         name: score_rows(
-            experiment.ensemble(network.eval()), experiment.slices, rows, experiment.classes, experiment.device
+            experiment.ensemble(network.eval()), experiment.slices, rows, experiment.classes, experiment.world
         )
         for name, network in networks.items()
     }

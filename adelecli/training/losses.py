@@ -15,21 +15,33 @@ from torch.nn import functional
 from adelecli.labels.classes import IGNORE
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
+
+    Pool = Callable[[torch.Tensor], torch.Tensor]
 
 
-def mean_cross_entropy(logits: Sequence[torch.Tensor], labels: torch.Tensor, temperature: float = 1.0) -> torch.Tensor:
+def keep_own(part: torch.Tensor) -> torch.Tensor:
+    """The pooled sum of one process that is alone: its own part (see ``distribution.World.pool``)."""
+    return part
+
+
+def mean_cross_entropy(
+    logits: Sequence[torch.Tensor], labels: torch.Tensor, temperature: float = 1.0, pool: Pool = keep_own
+) -> torch.Tensor:
     """``mean_s CE(z_s / T, y)`` over the valid pixels; ``logits`` are ``[N, K, H, W]`` each, ``labels`` int64 ``[N, H, W]``.
 
     The method has ``T = 1``; the reference code trains on a third of the logits, which makes ``softmax(z)`` overconfident.
+    ``pool`` adds up the sums of several processes, here and in the other losses.
     """
-    valid = (labels != IGNORE).sum().clamp(min=1)
+    valid = pool((labels != IGNORE).sum()).clamp(min=1)
     scaled = [z.float() if temperature == 1 else z.float() / temperature for z in logits]
     terms = [functional.cross_entropy(z, labels, ignore_index=IGNORE, reduction="sum") for z in scaled]
-    return torch.stack(terms).mean() / valid
+    return pool(torch.stack(terms).mean()) / valid
 
 
-def jensen_shannon(logits: Sequence[torch.Tensor], valid: torch.Tensor, gate: float) -> torch.Tensor:
+def jensen_shannon(
+    logits: Sequence[torch.Tensor], valid: torch.Tensor, gate: float, pool: Pool = keep_own
+) -> torch.Tensor:
     """``JSD(p_1 .. p_S)`` averaged over the valid pixels of the images whose ``max q`` reaches ``gate``.
 
     Stable form ``mean_s sum_c exp(lp)(lp - lq)`` with ``lq = logsumexp_s(lp) - log S``: finite gradients at any logit gap.
@@ -41,10 +53,10 @@ def jensen_shannon(logits: Sequence[torch.Tensor], valid: torch.Tensor, gate: fl
     with torch.no_grad():
         peak = log_q.exp().amax(1).masked_fill(~valid, 0).amax((1, 2))
         counted = valid & (peak >= gate)[:, None, None]
-    return (divergence * counted).sum() / counted.sum().clamp(min=1)
+    return pool((divergence * counted).sum()) / pool(counted.sum()).clamp(min=1)
 
 
-def soft_dice(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+def soft_dice(logits: torch.Tensor, labels: torch.Tensor, pool: Pool = keep_own) -> torch.Tensor:
     """``1 - mean Dice`` over the foreground classes present in the batch; 0 where there is none.
 
     Present classes only: an absent class has no overlap to learn, and its term would push it away from every pixel.
@@ -53,8 +65,8 @@ def soft_dice(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
     valid = (labels != IGNORE)[:, None]
     probabilities = logits.float().softmax(1) * valid
     target = functional.one_hot(labels.masked_fill(labels == IGNORE, 0), classes).movedim(3, 1) * valid
-    overlap, size = (probabilities * target).sum((0, 2, 3)), (probabilities + target).sum((0, 2, 3))
-    present = target.sum((0, 2, 3)) > 0
+    overlap, size = pool((probabilities * target).sum((0, 2, 3))), pool((probabilities + target).sum((0, 2, 3)))
+    present = pool(target.sum((0, 2, 3))) > 0
     present[0] = False
     dice = (2 * overlap + 1) / (size + 1)
     return ((1 - dice) * present).sum() / present.sum().clamp(min=1)

@@ -17,9 +17,11 @@ from torch import nn
 from torch.nn import functional
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from adelecli.training.settings import NetworkSettings, Scale
+
+    Forward = Callable[[torch.Tensor], torch.Tensor]  # a network, or one that casts its input and output
 
 
 def build_network(settings: NetworkSettings, channels: int, classes: int) -> nn.Module:
@@ -58,7 +60,7 @@ def set_prior_bias(network: nn.Module, shares: Sequence[float]) -> None:
         head.bias.copy_(torch.tensor([math.log(max(share, 1e-4)) for share in shares]))
 
 
-def forward_scale(network: nn.Module, image: torch.Tensor, scale: Scale, divisor: int) -> torch.Tensor:
+def forward_scale(network: Forward, image: torch.Tensor, scale: Scale, divisor: int) -> torch.Tensor:
     """Logits ``[N, K, h, w]`` of ``image`` ``[N, C, H, W]`` at ``scale``, on the scaled grid."""
     h, w = (_scaled(size, scale) for size in image.shape[2:])
     rows, columns = _padded(h, divisor), _padded(w, divisor)
@@ -100,13 +102,13 @@ def resize_to(values: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
 
 
 def logits_at_scales(
-    network: nn.Module, image: torch.Tensor, scales: Sequence[Scale], divisor: int
+    network: Forward, image: torch.Tensor, scales: Sequence[Scale], divisor: int
 ) -> list[torch.Tensor]:
     """``z_s``: logits per scale, rescaled back to the grid of ``image`` ``[N, C, H, W]`` (algorithm section 1)."""
     return [_logits(network, image, scale, divisor) for scale in scales]
 
 
-def _logits(network: nn.Module, image: torch.Tensor, scale: Scale, divisor: int) -> torch.Tensor:
+def _logits(network: Forward, image: torch.Tensor, scale: Scale, divisor: int) -> torch.Tensor:
     logits = forward_scale(network, image, scale, divisor)
     return logits if scale[0] == scale[1] else resize_to(logits, image)
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from adelecli.training.dataset import Slices
+    from adelecli.training.distribution import World
     from adelecli.training.network import MultiScale
 
 BATCH = 32
@@ -78,6 +79,30 @@ def correct_rows(
         counts.changes = tuple(a + b for a, b in zip(counts.changes, changes, strict=True))
         corrected[part] = after
     return corrected, counts
+
+
+def correct_together(
+    model: MultiScale, slices: Slices, rows: NDArray[np.intp], rule: Rule, *, guard: float, world: World
+) -> tuple[NDArray[np.uint8], Corrections]:
+    """``correct_rows``, each process correcting the cases that are its own; every process gets the labels of all rows.
+
+    Whole cases, because the guard judges the shown slices of a case together.
+    """
+    if world.size == 1:
+        return correct_rows(model, slices, rows, rule, guard=guard, device=world.device)
+    own = slices.table["case"][rows] % world.size == world.rank
+    part, counts = correct_rows(model, slices, rows[own], rule, guard=guard, device=world.device)
+    labels = np.zeros((len(rows), *part.shape[1:]), np.uint8)
+    labels[own] = part
+    changes = np.array([[c.before, c.after, c.added, c.removed] for c in counts.changes], np.int64)
+    cancelled = np.zeros((len(slices.case_ids), len(rule.tau)), np.int64)
+    for number, case in enumerate(slices.case_ids):
+        cancelled[number, list(counts.cancelled.get(case, ()))] = 1
+    labels, changes, cancelled = (world.sum_array(values) for values in (labels, changes, cancelled))
+    return labels, Corrections(
+        tuple(Change(*map(int, row)) for row in changes),
+        {slices.case_ids[i]: tuple(map(int, np.flatnonzero(cancelled[i]))) for i in np.flatnonzero(cancelled.any(1))},
+    )
 
 
 def correct_case(

@@ -15,11 +15,12 @@ from torch import nn
 from torch.nn import functional
 
 from adelecli.labels.classes import IGNORE
-from adelecli.training.losses import mean_cross_entropy
+from adelecli.training.losses import keep_own, mean_cross_entropy
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from adelecli.training.losses import Pool
     from adelecli.training.settings import LossSettings
 
 TINY = 1e-7  # keeps p**q differentiable at p = 0
@@ -28,13 +29,13 @@ TINY = 1e-7  # keeps p**q differentiable at p = 0
 class CrossEntropy(nn.Module):
     """``mean_s CE(z_s / T, y)``; see ``losses.mean_cross_entropy``."""
 
-    def __init__(self, temperature: float = 1.0) -> None:
+    def __init__(self, temperature: float = 1.0, pool: Pool = keep_own) -> None:
         super().__init__()
-        self.temperature = temperature
+        self.temperature, self.pool = temperature, pool
 
     def forward(self, logits: Sequence[torch.Tensor], labels: torch.Tensor) -> torch.Tensor:
         """The loss of ``logits`` (each ``[N, K, H, W]``) against int64 ``labels [N, H, W]``."""
-        return mean_cross_entropy(logits, labels, self.temperature)
+        return mean_cross_entropy(logits, labels, self.temperature, self.pool)
 
 
 class GeneralisedCrossEntropy(nn.Module):
@@ -93,8 +94,11 @@ class TLoss(nn.Module):
         return loss / count.clamp(min=1) * (count > 0)
 
 
-def make_criterion(settings: LossSettings, classes: int) -> nn.Module:
-    """The criterion that ``settings.kind`` names, for ``classes`` classes (background included)."""
+def make_criterion(settings: LossSettings, classes: int, pool: Pool = keep_own) -> nn.Module:
+    """The criterion that ``settings.kind`` names, for ``classes`` classes (background included).
+
+    ``pool`` adds up the sums of several processes; the rivals are for one process and do without.
+    """
     if settings.kind == "gce":
         return GeneralisedCrossEntropy(settings.q)
-    return TLoss(classes) if settings.kind == "tloss" else CrossEntropy(settings.temperature)
+    return TLoss(classes) if settings.kind == "tloss" else CrossEntropy(settings.temperature, pool)

@@ -61,6 +61,7 @@ class NetworkSettings(Struct, frozen=True, forbid_unknown_fields=True):
 
     width: Count = 12
     depth: Annotated[int, Meta(ge=2, le=6)] = 3
+    """At least 2: ``DynUNet`` has no smaller form."""
     norm: Literal["batch", "group", "instance"] = "group"
     prior_bias: bool = True
     """Start the output bias at the log of the class shares, so that no epoch is spent on learning "all background"."""
@@ -164,7 +165,7 @@ class CoteachingSettings(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class AugmentSettings(Struct, frozen=True, forbid_unknown_fields=True):
-    """Label-preserving changes of a slice while training; off by default, as in the paper's preset."""
+    """Changes of a slice while training, off by default as in the paper's preset; spatial ones move image and labels alike."""
 
     brightness: Annotated[float, Meta(ge=0)] = 0.0
     """Standard deviation of an additive shift, in units of the normalised image."""
@@ -172,6 +173,14 @@ class AugmentSettings(Struct, frozen=True, forbid_unknown_fields=True):
     """Largest relative change of contrast."""
     noise: Annotated[float, Meta(ge=0)] = 0.0
     """Standard deviation of added Gaussian noise."""
+    flip: Share = 0.0
+    """Probability of a mirror image, for each in-plane axis."""
+    rotate: Annotated[float, Meta(ge=0, le=180)] = 0.0
+    """Largest turn in degrees, either way."""
+    scale: Annotated[float, Meta(ge=0)] = 0.0
+    """Largest relative zoom: 0.25 enlarges or shrinks by up to 1.25."""
+    shift: Share = 0.0
+    """Largest shift along each axis, as a share of the side."""
 
 
 class Settings(Struct, frozen=True, forbid_unknown_fields=True):
@@ -182,6 +191,8 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     seed: Natural = 0
     patience: Natural = 0
     """Stop after this many epochs without a better validation IoU; 0 never stops early."""
+    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
+    """Of the network's passes in training; losses, weights, teacher and correction are always float32."""
     data: DataSettings = DataSettings()
     network: NetworkSettings = NetworkSettings()
     optimiser: OptimiserSettings = OptimiserSettings()

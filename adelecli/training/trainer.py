@@ -21,13 +21,17 @@ from adelecli.progress import Callback, ignore_progress
 from adelecli.training import runfolder
 from adelecli.training.caching import write_cache
 from adelecli.training.checkpoint import Learner, load_checkpoint, save_checkpoint
+from adelecli.training.conflicts import refuse_conflicts
 from adelecli.training.dataset import find_training_rows, open_slices
-from adelecli.training.finishing import finish_run
+from adelecli.training.distribution import count_processes, join_world, read_local_rank
+from adelecli.training.finishing import explain_onsets, finish_run
 from adelecli.training.keeping import discard_kept
 from adelecli.training.loop import Experiment, run_epochs
+from adelecli.training.memory import keep_freed_memory
 from adelecli.training.network import build_network, set_prior_bias
 from adelecli.training.options import TrainKeywords, TrainOptions
 from adelecli.training.plan import RunPlan, make_plan, read_plan
+from adelecli.training.precision import make_scaler
 from adelecli.training.robust import make_criterion
 from adelecli.training.settings import Settings, format_settings, read_settings, resolve_settings
 from adelecli.training.teacher import make_teacher
@@ -39,6 +43,7 @@ if TYPE_CHECKING:
 
     from adelecli.labels.classes import ClassTable
     from adelecli.training.dataset import Slices
+    from adelecli.training.distribution import World
 
 
 PEER_SEED = 1_000_003  # added to the seed of a second network, which must start elsewhere than any first one
@@ -75,30 +80,25 @@ def train(
     ``masks`` defaults to ``./masks`` (or ``labelsTr``), ``images`` to the folder beside it; see ``TrainOptions`` for the rest.
     Raises ``ConfigError`` for contradictory or unknown settings, ``InputError`` where no case is usable, ``DeviceError``
     and ``OutputError``. One damaged case is left out and listed.
+
+    Under ``torchrun`` every process calls it alike: the first one writes and reports, all of them return the result.
     """
     started = time.monotonic()
     chosen = read_keywords(TrainOptions, options)
-    device = choose_device(chosen.device)
-    if chosen.resume is not None:
-        folder = Path(chosen.resume)
-        _refuse_new_options(chosen, masks, images)
-        settings, plan = read_settings(folder / "config.toml"), read_plan(folder)
-    else:
-        settings = _settings_from(chosen)
-        plan = make_plan(masks, images, settings, chosen, progress)
-        folder = runfolder.make_run_folder(Path(chosen.out), chosen.name or _default_name(settings, chosen))
-        _open_run(folder, settings, plan, device)
-    if not (folder / "cache" / "ready").exists():
-        write_cache(folder / "cache", plan.survey, plan.clean_masks, progress)
-        (folder / "cache" / "ready").touch()
-    slices = open_slices(folder / "cache", plan.case_ids, plan.val_cases)
-    experiment = Experiment(settings, slices, plan.survey.table.names, device, progress, folder)
-    learner = start_learner(experiment, len(plan.survey.channels))
-    load_checkpoint(folder, learner)
-    run_epochs(learner, experiment, lambda: _commit(folder, learner, plan.survey.table))
-    reasons = finish_run(folder, learner, experiment, plan)
-    del slices, experiment
-    shutil.rmtree(folder / "cache", ignore_errors=True)
+    with join_world(choose_device(chosen.device)) as world:
+        keep_freed_memory(world.device)
+        progress = progress if world.leads else ignore_progress
+        folder, settings, plan = _prepare_run(masks, images, chosen, world, progress)
+        slices = open_slices(folder / "cache", plan.case_ids, plan.val_cases)
+        experiment = Experiment(settings, slices, plan.survey.table.names, world.device, progress, folder, world)
+        learner = start_learner(experiment, len(plan.survey.channels))
+        load_checkpoint(folder, learner)
+        run_epochs(learner, experiment, lambda: _commit(folder, learner, plan.survey.table, world))
+    reasons = explain_onsets(learner, experiment, plan)
+    if world.leads:
+        finish_run(folder, learner, experiment, plan)
+        del slices, experiment
+        shutil.rmtree(folder / "cache", ignore_errors=True)
     last = learner.history[-1]["onset"]
     return TrainResult(
         folder=folder,
@@ -110,8 +110,36 @@ def train(
     )
 
 
+def _prepare_run(
+    masks: str | Path | None, images: str | Path | None, chosen: TrainOptions, world: World, progress: Callback
+) -> tuple[Path, Settings, RunPlan]:
+    """The run's folder with its cache, its settings and its plan: the leading process makes them, the others wait and read."""
+    if not world.leads:
+        folder = Path(world.share_text(""))
+        return folder, read_settings(folder / "config.toml"), read_plan(folder)
+    if chosen.resume is not None:
+        folder = Path(chosen.resume)
+        _refuse_new_options(chosen, masks, images)
+        settings, plan = read_settings(folder / "config.toml"), read_plan(folder)
+        refuse_conflicts(settings, world)
+    else:
+        settings = _settings_from(chosen)
+        refuse_conflicts(settings, world)
+        plan = make_plan(masks, images, settings, chosen, progress)
+        folder = runfolder.make_run_folder(Path(chosen.out), chosen.name or _default_name(settings, chosen))
+        _open_run(folder, settings, plan, world)
+    if not (folder / "cache" / "ready").exists():
+        write_cache(folder / "cache", plan.survey, plan.clean_masks, progress)
+        (folder / "cache" / "ready").touch()
+    world.share_text(str(folder.resolve()))
+    return folder, settings, plan
+
+
 def choose_device(request: str) -> torch.device:
-    """``auto``, ``cpu``, ``cuda`` or ``cuda:N`` as a torch device. Raises ``DeviceError``: ``cuda`` never falls back."""
+    """``auto``, ``cpu``, ``cuda`` or ``cuda:N`` as a torch device; under ``torchrun`` each process has its own GPU.
+
+    Raises ``DeviceError``: ``cuda`` never falls back.
+    """
     kind, _, index = request.partition(":")
     if request not in {"auto", "cpu", "cuda"} and not (kind == "cuda" and index.isdecimal()):
         raise ConfigError(f"unknown device {request!r}", remedy="use auto, cpu, cuda or cuda:N")
@@ -121,6 +149,12 @@ def choose_device(request: str) -> torch.device:
         raise DeviceError(f"--device {request}: torch finds no usable GPU", remedy="use --device auto or cpu")
     if index and int(index) >= torch.cuda.device_count():
         raise DeviceError(f"--device {request}: there are {torch.cuda.device_count()} GPUs", remedy="name another")
+    if count_processes() > 1:
+        if index:
+            raise ConfigError(
+                f"--device {request} is one GPU, but torchrun starts several processes", remedy="use cuda"
+            )
+        return torch.device("cuda", read_local_rank())
     return torch.device("cuda" if kind == "auto" else request)
 
 
@@ -140,10 +174,14 @@ def _start_one(experiment: Experiment, channels: int, seed: int) -> Learner:
     if settings.network.prior_bias:
         rows = find_training_rows(experiment.slices, settings.data.slices_per_case)
         set_prior_bias(network, _class_shares(experiment.slices, rows, experiment.classes))
+    if experiment.world.size > 1:
+        # statistics of the whole batch; the weights keep their names, and other norms look at one slice anyway
+        network = torch.nn.SyncBatchNorm.convert_sync_batchnorm(network)  # type: ignore[no-untyped-call]
     network = network.to(experiment.device)
-    criterion = make_criterion(settings.loss, experiment.classes).to(experiment.device)
+    criterion = make_criterion(settings.loss, experiment.classes, experiment.world.pool).to(experiment.device)
     optimiser = make_optimiser([*network.parameters(), *criterion.parameters()], settings)
-    return Learner(network, make_teacher(network), optimiser, criterion=criterion)
+    scaler = make_scaler(settings.precision, experiment.device)
+    return Learner(network, make_teacher(network), optimiser, scaler, criterion=criterion)
 
 
 def make_optimiser(parameters: list[nn.Parameter], settings: Settings) -> torch.optim.Optimizer:
@@ -187,28 +225,34 @@ def _refuse_new_options(chosen: TrainOptions, masks: object, images: object) -> 
         )
     if not Path(chosen.resume or "").is_dir():
         raise InputError("is not a run folder", path=chosen.resume, remedy="pass a folder of runs/")
+    if not (Path(chosen.resume or "") / "config.toml").is_file():
+        raise InputError("has no config.toml: it was stopped before it began", path=chosen.resume, remedy="train anew")
 
 
 def _default_name(settings: Settings, chosen: TrainOptions) -> str:
     return "baseline" if chosen.baseline else settings.preset
 
 
-def _open_run(folder: Path, settings: Settings, plan: RunPlan, device: torch.device) -> None:
-    runfolder.write_text(folder / "config.toml", format_settings(settings))
+def _open_run(folder: Path, settings: Settings, plan: RunPlan, world: World) -> None:
+    """``run.json``, ``plan.json`` and, as the mark that they are whole, ``config.toml``."""
     runfolder.write_json(folder / "plan.json", msgspec.to_builtins(plan.to_record()))
     run = {
         "id": folder.name,
         "versions": runfolder.library_versions(),
-        "device": str(device),
+        "device": str(world.device),
+        "processes": world.size,
         "seed": settings.seed,
         "preset": settings.preset,
         "started_at": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
         "data": plan.fingerprint(),
     }
     runfolder.write_json(folder / "run.json", run)
+    runfolder.write_text(folder / "config.toml", format_settings(settings))
 
 
-def _commit(folder: Path, learner: Learner, table: ClassTable) -> None:
+def _commit(folder: Path, learner: Learner, table: ClassTable, world: World) -> None:
+    if not world.leads:
+        return
     save_checkpoint(folder, learner)
     discard_kept(folder, learner.history)
     runfolder.write_history(folder, learner.history)

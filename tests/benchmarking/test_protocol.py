@@ -222,3 +222,11 @@ def test_what_cannot_be_measured_is_refused(clean_data: CleanData, tmp_path: Pat
     (broken / "images" / "case1.nii.gz").unlink()
     with pytest.raises(InputError, match="case1"):
         bench(broken / "masks", out=tmp_path / "c")
+
+
+def test_a_benchmark_is_for_one_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Under torchrun it is a usage error, and nothing is written."""
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(ConfigError, match="one process"):
+        bench(tmp_path / "masks", out=tmp_path / "bench", **COMMON)
+    assert not (tmp_path / "bench").exists()

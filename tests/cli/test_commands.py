@@ -166,6 +166,17 @@ def test_quiet_shows_nothing(adele, replace, make_case, make_report) -> None:
     assert (ended.code, ended.out, ended.err) == (3, "", "")
 
 
+@pytest.mark.parametrize(("rank", "told"), [("0", 1), ("1", 0)])
+def test_one_process_of_several_tells_the_result(adele, replace, monkeypatch, rank: str, told: int) -> None:
+    """Under torchrun every process trains, and stdout still holds one JSON object."""
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setenv("RANK", rank)
+    replace("train", lambda _: {"folder": "runs/a"})
+    ended = adele("train", "--json")
+    assert ended.code == 0
+    assert ended.out.count("runs/a") == told
+
+
 def test_common_options_come_last_in_the_help() -> None:
     """What is special about a command is read first."""
     names = [option.name for option in find_command("correct").params]

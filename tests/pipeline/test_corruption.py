@@ -70,6 +70,13 @@ def test_options_of_a_family_are_passed_on(clean, tmp_path) -> None:
     assert (report.mean_iou, report.label_error, report.options["share"]) == (1.0, 0.0, 0.0)
 
 
+def test_one_draw_for_each_class_of_a_case_is_a_setting_of_the_family(clean, tmp_path) -> None:
+    """``coherent`` and ``mode=each`` reach the family, give other noise than the default, and stand in the report."""
+    report = corrupt(clean, out=tmp_path / "noisy", coherent=True, settings={"mode": "each"}, seed=3)
+    assert (report.options["coherent"], report.options["mode"]) == (True, "each")
+    assert report.mean_iou != corrupt(clean, out=tmp_path / "default", seed=3).mean_iou
+
+
 @pytest.mark.parametrize(
     ("options", "said"),
     [

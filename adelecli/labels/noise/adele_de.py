@@ -36,23 +36,26 @@ def damage_outlines(
     classes: tuple[int, ...],
     *,
     k: Sequence[int] = (2, 3, 4),
-    mode: Literal["erode", "dilate", "either"] = "either",
+    mode: Literal["erode", "dilate", "either", "each"] = "either",
     share: float = 1.0,
     coherent: bool = False,
 ) -> IndexArray:
     """Erode or dilate every class of a slice by k iterations of a 3x3 kernel, k drawn from ``k``; [Z, Y, X].
 
-    ``mode`` ``either`` tosses a fair coin per slice. ``share`` of the slices is damaged; ``coherent``: one draw per
-    case.
+    ``mode`` ``either`` tosses a fair coin per slice; ``each`` tosses one for every class, which draws its own k as well.
+    ``share`` of the slices is damaged. ``coherent``: one draw per case, so that with ``each`` an organ is too small, or
+    too large, in all of its slices.
     """
-    if mode not in {"erode", "dilate", "either"}:
-        raise ConfigError(f"mode is {mode!r}", remedy="choose erode, dilate or either")
+    if mode not in {"erode", "dilate", "either", "each"}:
+        raise ConfigError(f"mode is {mode!r}", remedy="choose erode, dilate, either or each")
     choices = check_iterations(k)
 
     def damage(plane: IndexArray, draw: np.random.Generator) -> IndexArray:
-        coin: Mode = "erode" if draw.random() < 0.5 else "dilate"
-        iterations = int(draw.choice(choices))
-        return damage_slice(plane, classes, coin if mode == "either" else mode, iterations)
+        for group in [(index,) for index in classes] if mode == "each" else [classes]:
+            coin: Mode = "erode" if draw.random() < 0.5 else "dilate"
+            iterations = int(draw.choice(choices))
+            plane = damage_slice(plane, group, mode if mode in {"erode", "dilate"} else coin, iterations)
+        return plane
 
     return corrupt_slices(labels, rng, damage, share=share, coherent=coherent)
 

@@ -27,14 +27,16 @@ def imitate_annotator(
     mode: Mode = "dilate",
     k: Sequence[int] = (2, 3, 4),
     share: float = 0.5,
+    coherent: bool = False,
 ) -> IndexArray:
     """With probability ``share`` the whole case [Z, Y, X] drawn by the biased annotator, else a copy.
 
-    ``mode`` is the bias, ``k`` its strengths, drawn per slice as in ``adele-de``. ConfigError for impossible values.
+    ``mode`` is the bias, ``k`` its strengths, drawn per slice as in ``adele-de``, or once for a case that is
+    ``coherent``. ConfigError for impossible values.
     """
     if not 0.0 <= share <= 1.0:
         raise ConfigError(f"share is {share:g}", remedy="choose a value in 0..1")
     if mode not in {"erode", "dilate"}:
         raise ConfigError(f"mode is {mode!r}", remedy="choose erode or dilate")
     biased = rng.random() < share
-    return damage_outlines(labels, rng, classes, k=k, mode=mode, share=float(biased))
+    return damage_outlines(labels, rng, classes, k=k, mode=mode, share=float(biased), coherent=coherent)

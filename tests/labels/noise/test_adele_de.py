@@ -105,6 +105,38 @@ def test_options_are_checked() -> None:
         damage_outlines(labels, rng, (1,), mode="shrink")  # type: ignore[arg-type]
 
 
+def areas_of(labels: np.ndarray) -> np.ndarray:
+    """Pixels of the two discs in each slice, [Z, 2]."""
+    return np.stack([(labels == index).sum((1, 2)) for index in (1, 2)], 1).astype(int)
+
+
+def two_discs(slices: int = 12) -> np.ndarray:
+    """The same two discs in every slice, far from each other."""
+    plane = np.concatenate([make_disc(18, 80), 2 * make_disc(18, 80)], 1)
+    return np.stack([plane] * slices)
+
+
+def test_coherent_classes_err_alike_in_every_slice_and_each_in_its_own_way() -> None:
+    """One draw of mode and k per case and class: all slices equal, and in some of 20 cases one class grows and the other shrinks."""
+    clean = two_discs()
+    opposite = 0
+    for seed in range(20):
+        noisy = damage_outlines(clean, np.random.default_rng(seed), (1, 2), mode="each", coherent=True)
+        assert (noisy == noisy[:1]).all()
+        growth = areas_of(noisy)[0] - areas_of(clean)[0]
+        opposite += bool(growth[0] * growth[1] < 0)
+    assert 4 <= opposite <= 16
+
+
+def test_without_coherence_every_class_of_every_slice_draws_anew() -> None:
+    """Per class: both directions occur in each class and the classes disagree in some slices; by default they share each draw."""
+    clean = two_discs(40)
+    growth = np.sign(areas_of(damage_outlines(clean, np.random.default_rng(0), (1, 2), mode="each")) - areas_of(clean))
+    assert {tuple(row) for row in growth} == {(-1, -1), (-1, 1), (1, -1), (1, 1)}
+    shared = np.sign(areas_of(damage_outlines(clean, np.random.default_rng(0), (1, 2))) - areas_of(clean))
+    assert {tuple(row) for row in shared} == {(-1, -1), (1, 1)}
+
+
 @pytest.mark.skipif(not HIPPOCAMPUS.is_dir(), reason="the hippocampus masks are not here")
 @pytest.mark.parametrize(("k", "iou", "error"), [((2, 3, 4), 0.61, 0.39), ((1, 2, 3, 4, 5), 0.62, 0.38)])
 def test_measured_strength_on_real_masks(k: tuple[int, ...], iou: float, error: float) -> None:

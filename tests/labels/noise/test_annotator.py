@@ -24,6 +24,19 @@ def test_half_of_the_cases_are_biased_in_every_slice(mode: str, sign: int) -> No
     assert 20 <= biased <= 40
 
 
+def test_a_coherent_annotator_is_wrong_by_the_same_amount_in_every_slice() -> None:
+    """One strength for the case instead of one for each slice."""
+    differs = {True: 0, False: 0}
+    for coherent in differs:
+        for seed in range(10):
+            noisy = imitate_annotator(
+                LABELS, np.random.default_rng(seed), (1,), k=range(1, 6), share=1.0, coherent=coherent
+            )[1:]
+            differs[coherent] += bool((noisy != noisy[:1]).any())
+    assert differs[True] == 0
+    assert differs[False] > 5
+
+
 def test_impossible_options_are_refused() -> None:
     """Without a direction there is no bias."""
     with pytest.raises(ConfigError, match="mode is 'either'"):

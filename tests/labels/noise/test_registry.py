@@ -80,6 +80,15 @@ def test_only_the_classes_of_the_order_are_damaged(family: str) -> None:
 
 
 @FAMILY
+def test_every_family_can_err_alike_throughout_a_case(family: str) -> None:
+    """Equal slices stay equal when the noise is coherent: one draw for the case."""
+    labels = np.stack([make_case(2)[3]] * 5)
+    for seed in range(5):
+        damaged = corrupt_labels(labels, family, np.random.default_rng(seed), n_classes=4, coherent=True)
+        assert (damaged == damaged[:1]).all()
+
+
+@FAMILY
 def test_slices_of_any_size_pass(family: str) -> None:
     """A single pixel, a single row and a full slice are no special case."""
     for shape in ((1, 1, 1), (2, 1, 9), (2, 7, 1)):
