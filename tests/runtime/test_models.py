@@ -200,3 +200,15 @@ def test_a_graph_of_single_images_gets_them_one_by_one(tmp_path):
     np.testing.assert_allclose(confidence, compute_probabilities(image[:, 0], [0, 1, 2]).max(-1), atol=1e-6)
     assert [part.shape for part in (label, confidence)] == [(3, 4, 5)] * 2
     np.testing.assert_array_equal(single.run(image[2:])[0][0], label[2])
+
+
+def test_a_model_of_volumes_runs_on_volumes(tmp_path):
+    """With `dims` 3 the same calls take [N, C, D, H, W]; an image of another rank is told the form that is wanted."""
+    solid = open_model(make_model(tmp_path / "solid.onnx", make_contract(dims=3)), "cpu")
+    image = make_image((2, 1, 3, 4, 5))
+    label, confidence = solid.run(image)
+    expected = compute_probabilities(image[:, 0], [0, 1, 2])
+    np.testing.assert_array_equal(label, expected.argmax(-1))
+    np.testing.assert_allclose(confidence, expected.max(-1), atol=1e-6)
+    with pytest.raises(CaseError, match=r"wants \[N, 1, D, H, W\]"):
+        solid.run(image[0])

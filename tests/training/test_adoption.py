@@ -48,11 +48,17 @@ axis = "z"
 
 
 def make_plain(
-    path: Path, *, sizes: Sequence[Any] = ("n", 1, "h", "w"), channels: int = 2, opset: int = 17, baked: bool = False
+    path: Path,
+    *,
+    sizes: Sequence[Any] = ("n", 1, "h", "w"),
+    channels: int = 2,
+    opset: int = 17,
+    baked: bool = False,
+    look: np.ndarray | None = None,
 ) -> Path:
     """Logits -2x and 2x for a pixel x, or 4x alone, through a strided path that takes multiples of 4 only.
 
-    ``baked``: a Reshape that knows no batch but 1.
+    ``baked``: a Reshape that knows no batch but 1; ``look``: a kernel [1, 1, 1, 7] through which x is seen.
     """
     weight = np.array([-2.0, 2.0] if channels == 2 else [4.0], np.float32).reshape(channels, 1, 1, 1)
     down = np.zeros((1, 1, 4, 4), np.float32)
@@ -63,6 +69,10 @@ def make_plain(
         helper.make_node("Add", ["image", "large"], ["sum"]),
         helper.make_node("Conv", ["sum", "weight"], ["label"]),  # a name that the wrapped graph needs for itself
     ]
+    if look is not None:
+        tensors["look"] = look
+        nodes[-1].input[0] = "seen"
+        nodes.insert(-1, helper.make_node("Conv", ["sum", "look"], ["seen"], pads=[0, 3, 0, 3]))
     if baked:
         tensors["form"] = np.array([1, channels, 8, 8], np.int64)
         nodes[-1].output[0] = "raw"
@@ -101,6 +111,18 @@ def test_an_adopted_network_answers_at_any_size(tmp_path: Path, opset: int, chan
     np.testing.assert_array_equal(label, image[:, 0] > 0)
     np.testing.assert_allclose(confidence, np.maximum(expect(image), 1 - expect(image)), atol=1e-6)
     assert model.contract.batch is None
+
+
+@pytest.mark.parametrize(("padding", "beyond"), [("repeat", 1.0), ("zero", 0.0)])
+def test_the_border_is_continued_as_the_contract_says(tmp_path: Path, padding: str, beyond: float) -> None:
+    """A network that looks three pixels to the right sees the last column repeated, or zeros."""
+    shift = np.zeros((1, 1, 1, 7), np.float32)
+    shift[..., 6] = 1
+    text = CONTRACT.replace("divisor = 4", f'divisor = 4\npadding = "{padding}"')
+    model = open_model(adopt(tmp_path, text, look=shift).path, "cpu")
+    image = np.ones((1, 1, 4, 5), np.float32)
+    answer = model.run_probabilities(image)[0, 1, 0]
+    np.testing.assert_allclose(answer, expect(np.array([[1, 1, beyond, beyond, beyond]]).T)[:, None].ravel(), atol=1e-6)
 
 
 def test_the_contract_says_what_its_owner_said(tmp_path: Path) -> None:
