@@ -20,6 +20,8 @@ from adelecli.labels.overlap import count_pairs
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from adelecli.labels.excess import Gate
+
 Constraint: TypeAlias = Literal["slice", "volume", "none"]
 _Labels = TypeVar("_Labels", bound=np.integer[Any])
 
@@ -33,7 +35,8 @@ class Rule:
     happens while U is empty. ``constraint``: the prediction must be background or a class present in the original label
     of the same slice, of the volume, or anywhere (``none``). ``fill_ignore``: ignored pixels may take a prediction too.
     ``protect``: classes that neither lose nor gain a pixel. ``any_source``: the label may be of any class, triggered or
-    not (the reference code's half for natural images); the prediction must still lie in {0} and U.
+    not (the reference code's half for natural images); the prediction must still lie in {0} and U. ``gate``: cases that
+    it does not admit stay as they are; ``correct_labels`` sees slices, so whoever holds the whole case asks it.
     """
 
     tau: tuple[float, ...]
@@ -42,6 +45,7 @@ class Rule:
     fill_ignore: bool = False
     protect: frozenset[int] = frozenset()
     any_source: bool = False
+    gate: Gate | None = None
 
     @property
     def active(self) -> frozenset[int]:

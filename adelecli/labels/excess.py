@@ -9,7 +9,8 @@ hold: labels whose disagreement is explained count as clean, and nothing of them
 Per case and class, on one grid: ``D = 1 - IoU(labels, out-of-fold prediction)``, ``N = 1 - IoU(out-of-fold, in-fold prediction)``,
 ``B`` the outline in pixels per pixel of area, of labels and prediction together; honest labels would have
 ``D0**2 = VARIANCE N**2 + (JITTER B)**2``. A case's *excess* is the mean of ``D / D0`` over the classes. Over all
-cases it is a mixture of clean (around 1) and noisy ones, told apart by the local false discovery rate with an empirical null (Efron, "Large-scale simultaneous hypothesis testing", JASA 2004).
+cases it is a mixture of clean (around 1) and noisy ones, told apart by the local false discovery rate with an empirical null
+(Efron, "Large-scale simultaneous hypothesis testing", JASA 2004).
 The three constants were fitted to clean and noisy hippocampus slices; docs/learning.md says how they fare elsewhere.
 """
 
@@ -90,7 +91,8 @@ class Gate:
 
         ``scale``: pixels of these arrays per pixel of the network's grid, along a side.
         """
-        agreed, seen, area, edges = count_overlap(labels, prediction, len(self.network) + 1)
+        filled = ((labels > 0) & (labels != IGNORE)).any(axis=(-1, -2))  # as the cases of the estimate were
+        agreed, seen, area, edges = count_overlap(labels[filled], prediction[filled], len(self.network) + 1)
         ratios = _divide(_divide(seen - agreed, seen), _expect(np.array(self.network), area, edges, scale))
         return _mean(ratios)
 
@@ -107,6 +109,13 @@ class Noise:
     clean_share: float
     excess: tuple[float, ...]
     threshold: float | None
+
+    @property
+    def noisy_classes(self) -> frozenset[int]:
+        """The indices (from 1) of the classes whose labels are to be corrected; none where no case looks noisy."""
+        if self.threshold is None:
+            return frozenset()
+        return frozenset(index for index, entry in enumerate(self.classes, 1) if entry.noisy)
 
     @property
     def gate(self) -> Gate | None:

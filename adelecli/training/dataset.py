@@ -76,28 +76,36 @@ def open_slices(folder: Path, case_ids: Sequence[str], val_cases: Sequence[str])
     return Slices(load("images"), load("labels"), clean, load("table"), tuple(case_ids), frozenset(val_cases))
 
 
-def choose_spread(filled: NDArray[np.bool_], count: int) -> NDArray[np.intp]:
+GOLDEN = 0.6180339887498949
+"""Multiples of it, without their whole part, are spread evenly over 0..1 whatever their number."""
+
+
+def choose_spread(filled: NDArray[np.bool_], count: int, place: float = 0.5) -> NDArray[np.intp]:
     """Which slices of a case are learnt from: ``count`` of those that are ``filled [S]`` (labelled foreground), evenly spread.
 
-    All ``filled`` slices where there are fewer; every slice for ``count`` 0. One slice is the middle one.
+    All ``filled`` slices where there are fewer; every slice for ``count`` 0. ``place``, 0..1: where in each of ``count`` equal parts
+    the slice lies.
     """
     if not count:
         return np.arange(len(filled))
     held = np.flatnonzero(filled)
     if len(held) <= count:
         return held
-    return held[((np.arange(count) + 0.5) * len(held) / count).astype(np.intp)]
+    return held[((np.arange(count) + place) * len(held) / count).astype(np.intp)]
 
 
 def find_training_rows(slices: Slices, per_case: int) -> NDArray[np.intp]:
-    """The rows of the training cases, ascending; ``per_case`` of each as ``choose_spread`` says (0: all)."""
+    """The rows of the training cases, ascending; ``per_case`` of each as ``choose_spread`` says (0: all).
+
+    The place differs from case to case: one slice of each, always the middle one, would teach nothing about the others.
+    """
     rows = np.flatnonzero(~slices.is_val)
     if not per_case:
         return rows
     filled, case_of = slices.table["foreground"], slices.table["case"]
     chosen = [
-        part[choose_spread(filled[part], per_case)]
-        for case in np.unique(case_of[rows])
+        part[choose_spread(filled[part], per_case, number * GOLDEN % 1)]
+        for number, case in enumerate(np.unique(case_of[rows]))
         for part in [slices.rows_of(int(case))]
     ]
     return np.concatenate(chosen)

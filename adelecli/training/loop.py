@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import nn
 
+    from adelecli.labels.excess import Noise
     from adelecli.progress import Callback
     from adelecli.training.checkpoint import Learner
     from adelecli.training.dataset import Slices
@@ -57,6 +58,8 @@ class Experiment:
     folder: Path | None = None
     """The run folder, for labels that outlive an epoch."""
     world: World = ALONE
+    noise: Noise | None = None
+    """How noisy the labels are; ``None``: not asked."""
 
     @property
     def classes(self) -> int:
@@ -197,11 +200,14 @@ def predictor(learner: Learner, settings: Settings) -> nn.Module:
 
 
 def correction_rule(learner: Learner, experiment: Experiment) -> Rule | None:
-    """The rule for the classes that have triggered; ``None`` while there is none or where correction is switched off."""
-    settings = experiment.settings.correction
+    """The rule for the classes that have triggered and look noisy; ``None`` while there is none or it is too early."""
+    settings, noise = experiment.settings.correction, experiment.noise
     onsets = learner.history[-1]["onset"] if learner.history else []
     triggered = frozenset(index for index, epoch in enumerate(onsets) if epoch is not None)
-    if not settings.enabled or not triggered:
+    if noise is not None:
+        triggered &= noise.noisy_classes
+    early = learner.epoch < settings.start * experiment.settings.epochs
+    if not settings.enabled or not triggered or early:
         return None
     return Rule(
         tau=(settings.tau,) * experiment.classes,
@@ -209,6 +215,7 @@ def correction_rule(learner: Learner, experiment: Experiment) -> Rule | None:
         constraint=settings.constraint,
         fill_ignore=settings.fill_ignore,
         any_source=settings.any_source,
+        gate=noise.gate if noise is not None else None,
     )
 
 

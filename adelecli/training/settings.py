@@ -137,6 +137,8 @@ class CorrectionSettings(Struct, frozen=True, forbid_unknown_fields=True):
     """Correct the original labels each time, or the labels as corrected so far."""
     interval: Count = 1
     """Correct after every epoch that is a multiple of this."""
+    start: Share = 0.0
+    """Correct no earlier than after this share of the epochs, whenever the classes triggered."""
     when: Literal["interval", "onset"] = "interval"
     """``onset``: a class also right after the epoch in which it triggers."""
 
@@ -145,6 +147,16 @@ class CorrectionSettings(Struct, frozen=True, forbid_unknown_fields=True):
         """Whether labels must be kept from one epoch to the next, because they cannot be made again from the originals."""
         kept = self.mode == "accumulate" or self.predictions == "epoch" or self.interval > 1
         return self.enabled and kept
+
+
+class NoiseSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    """How noisy the labels are, asked before anything is corrected (``crossfit.py``): clean labels are left alone."""
+
+    enabled: bool = True
+    steps: Count = 600
+    """Optimiser steps of each of the two networks that are compared."""
+    cases: Count = 400
+    """Largest number of training cases that are compared, evenly spread."""
 
 
 class TeacherSettings(Struct, frozen=True, forbid_unknown_fields=True):
@@ -199,6 +211,7 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     loss: LossSettings = LossSettings()
     onset: OnsetSettings = OnsetSettings()
     correction: CorrectionSettings = CorrectionSettings()
+    noise: NoiseSettings = NoiseSettings()
     teacher: TeacherSettings = TeacherSettings()
     coteaching: CoteachingSettings = CoteachingSettings()
     augment: AugmentSettings = AugmentSettings()

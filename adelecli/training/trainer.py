@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
@@ -22,6 +22,7 @@ from adelecli.training import runfolder
 from adelecli.training.caching import write_cache
 from adelecli.training.checkpoint import Learner, load_checkpoint, save_checkpoint
 from adelecli.training.conflicts import refuse_conflicts
+from adelecli.training.crossfit import measure_noise, read_noise
 from adelecli.training.dataset import find_training_rows, open_slices
 from adelecli.training.distribution import count_processes, join_world, read_local_rank
 from adelecli.training.finishing import explain_onsets, finish_run
@@ -91,7 +92,9 @@ def train(
         folder, settings, plan = _prepare_run(masks, images, chosen, world, progress)
         slices = open_slices(folder / "cache", plan.case_ids, plan.val_cases)
         experiment = Experiment(settings, slices, plan.survey.table.names, world.device, progress, folder, world)
-        learner = start_learner(experiment, len(plan.survey.channels))
+        channels = len(plan.survey.channels)
+        experiment = replace(experiment, noise=_learn_noise(folder, experiment, channels))
+        learner = start_learner(experiment, channels)
         load_checkpoint(folder, learner)
         run_epochs(learner, experiment, lambda: _commit(folder, learner, plan.survey.table, world))
     reasons = explain_onsets(learner, experiment, plan)
@@ -133,6 +136,16 @@ def _prepare_run(
         (folder / "cache" / "ready").touch()
     world.share_text(str(folder.resolve()))
     return folder, settings, plan
+
+
+def _learn_noise(folder: Path, experiment: Experiment, channels: int) -> Noise | None:
+    """How noisy the labels are: the leading process measures, the others wait and read."""
+    if not experiment.world.leads:
+        experiment.world.share_text("")
+        return read_noise(folder)
+    noise = measure_noise(experiment, lambda plain: start_learner(plain, channels), folder)
+    experiment.world.share_text("measured")
+    return noise
 
 
 def choose_device(request: str) -> torch.device:
