@@ -24,7 +24,9 @@ demo: $(STAMP)
 test: $(STAMP)
 	$(BIN)/python -m pytest
 
+# The conformance program is JavaScript; without npm its tests are skipped and say so.
 test-slow: $(STAMP)
+	if command -v npm; then npm ci --prefix tests/conformance --ignore-scripts --no-audit --no-fund; fi
 	$(BIN)/python -m pytest -m slow
 
 lint: $(STAMP)

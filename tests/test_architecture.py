@@ -49,6 +49,7 @@ DOORS = {
     "torch": {"training"},
     "monai": {"training"},
     "onnx": {"training"},
+    "google": {"training"},  # protobuf, for the one exception that onnx lets through
     "onnxscript": {"training"},
     "safetensors": {"training"},
     "click": {"cli"},

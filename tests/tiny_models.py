@@ -65,7 +65,10 @@ def make_model(
     """
     contract = contract or make_contract()
     model = build_graph(
-        list(range(len(contract.classes))) if centres is None else centres, len(contract.channels), sharpness
+        list(range(len(contract.classes))) if centres is None else centres,
+        len(contract.channels),
+        sharpness,
+        contract.dims,
     )
     contract = msgspec.structs.replace(contract, weights_sha256=hash_weights(model.SerializeToString()))
     helper.set_model_props(model, {METADATA_KEY: encode_contract(contract)})
@@ -76,10 +79,12 @@ def make_model(
     return path
 
 
-def build_graph(centres: Sequence[float], channels: int = 1, sharpness: float = SHARPNESS) -> onnx.ModelProto:
+def build_graph(
+    centres: Sequence[float], channels: int = 1, sharpness: float = SHARPNESS, dims: int = 2
+) -> onnx.ModelProto:
     """The graph alone, without a contract."""
     constants = {
-        "centres": np.asarray(centres, np.float32).reshape(1, -1, 1, 1),
+        "centres": np.asarray(centres, np.float32).reshape(1, -1, *[1] * dims),
         "slope": np.float32([-sharpness]),
         "channel_axis": np.int64([1]),
     }
@@ -93,7 +98,7 @@ def build_graph(centres: Sequence[float], channels: int = 1, sharpness: float = 
         helper.make_node("Cast", ["index"], ["label"], to=TensorProto.UINT8),
         helper.make_node("ReduceMax", ["probabilities", "channel_axis"], ["confidence"], keepdims=0),
     ]
-    sizes = ["height", "width"]
+    sizes = ["depth", "height", "width"][-dims:]
     graph = helper.make_graph(
         nodes,
         "tiny",

@@ -48,6 +48,11 @@ def show_export(console: Console, result: ExportResult) -> None:
     """The file, its hash, and how closely it agrees with the trained network."""
     show_line(console, f"{result.path}: {result.size / 2**20:.1f} MB, sha256 {result.sha256}")
     show_tree(console, {"classes": [entry.name for entry in result.contract.classes], "parity": result.parity})
+    measured = result.contract.validation
+    if measured:
+        rows = ((" ".join(one["scales"]), format_number(one["mean_dice"], 4)) for one in measured["ensembles"])
+        title = f"Scales, on {measured['slices']} validation slices ({measured['labels']} labels)"
+        show_table(console, title, ("scales", "mean Dice"), rows)
 
 
 def show_verification(console: Console, verification: Verification) -> None:

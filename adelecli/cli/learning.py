@@ -61,11 +61,26 @@ def train(masks: Path | None = None, *, progress: Callback, **given: Any) -> Out
 @options.listing("--scales", "N/M", "Scales of the ensemble, such as 7/10 1 3/2 [default: those of the training].")
 @click.option("--name", metavar="NAME", help="Name of the model [default: the run's].")
 @click.option("--licence", metavar="TEXT", help="Licence of the weights, as the data allow it [default: unknown].")
+@click.option(
+    "--precision",
+    type=click.Choice(["fp32", "fp16", "int8"]),
+    help="fp16 is for GPUs; int8 for CPUs, refused where it changes more than 0.1 % of the labels [default: fp32].",
+)
+@options.listing(
+    "--triggered",
+    "NAME",
+    "Classes that may be corrected [default: those whose onset was seen]; for clean training labels.",
+)
+@click.option(
+    "--from-onnx", type=options.FILE, metavar="FILE.onnx", help="Give this plain network a contract; takes no RUN."
+)
+@click.option("--contract", type=options.FILE, metavar="FILE.toml", help="What that network is (docs/model.md).")
 @options.overwrite
 def export(run: Path | None = None, *, progress: Callback, **given: Any) -> Outcome:
     """Write a finished run as one ONNX file, with its proof of parity.
 
     RUN defaults to the newest finished run below ./runs. The file carries its contract: classes, sampling, provenance.
+    With --from-onnx a network from elsewhere (nnU-Net, MONAI, segmentation_models) gets one, so that correct runs it too.
     """
     from adelecli.cli.findings import show_export
 

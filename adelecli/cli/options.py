@@ -45,7 +45,7 @@ model = click.option(
     "-m",
     "--model",
     metavar="FILE",
-    help="Model file, or a name of weights/registry.toml [default: $ADELE_MODEL, else the only weights/*.onnx].",
+    help="Model file, or a name of weights/registry.toml or of the package [default: $ADELE_MODEL, else the only weights/*.onnx].",
 )
 device = click.option(
     "-d",

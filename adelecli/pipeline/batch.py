@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from adelecli.errors import CaseError
+from adelecli.errors import CaseError, ModelError
 from adelecli.pipeline.discovery import find_hash, find_model
 from adelecli.pipeline.filing import check_file_target, write_text
 from adelecli.pipeline.options import BatchOptions, StrPath, match_ids
@@ -116,6 +116,8 @@ def _open_session(options: BatchOptions, progress: Callback) -> Session:
     path = find_model(options.model)
     with clock.stage("model"):
         model = open_model(path, options.device, sha256=find_hash(path))
+    if model.contract.dims != 2:
+        raise ModelError("takes whole volumes", path=path, remedy="use a model of slices (`dims` 2 in its contract)")
     session = Session(model, options, progress, clock)
     session.notify(model.device.notice)
     return session

@@ -53,14 +53,18 @@ Description = ModelDescription | StoreDescription | RunDescription
 
 
 def info(file: StrPath) -> Description:
-    """Describe ``file``: a model (``.onnx``), a store, or a run folder.
+    """Describe ``file``: a model (``.onnx``, or the name of a registered one), a store, or a run folder.
 
     Raises ``InputError`` when it is none of these, ``ModelError`` when a model is unreadable or lacks its contract.
 
     >>> info("weights/adele.onnx").contract["name"]  # doctest: +SKIP
     'adele'
     """
+    from adelecli.pipeline.discovery import find_registered
+
     path = Path(file)
+    if not path.exists():
+        path = find_registered(str(file)) or path
     if path.is_file():
         return _describe_model(path)
     if (path / "zarr.json").is_file():

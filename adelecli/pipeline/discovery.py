@@ -1,6 +1,7 @@
 """Which model a command means when it is given a name, or nothing.
 
-The order is ``--model`` (a file, or a name in ``weights/registry.toml``), ``$ADELE_MODEL``, the only ``*.onnx`` in ``weights/``.
+The order is ``--model`` (a file, a name in ``weights/registry.toml``, or a name in the registry that comes with the package),
+``$ADELE_MODEL``, the only ``*.onnx`` in ``weights/``. What comes with the package is never chosen unless it is named.
 Two candidates are an error that lists them: a tool that guesses cleans labels with the wrong network.
 """
 
@@ -64,11 +65,32 @@ def _resolve(given: str, weights: Path, source: str) -> Path:
     path = Path(given)
     if path.is_file():
         return path
-    registry = read_registry(weights)
-    if given in registry:
-        registered = weights / str(registry[given]["file"])
-        if registered.is_file():
-            return registered
-        raise ModelError("is registered, but its file is missing", path=registered, remedy="export it again")
-    known = f"a file, or a name in {weights / REGISTRY}" + (f" ({', '.join(sorted(registry))})" if registry else "")
-    raise ModelError("there is no such model", path=given, remedy=f"{source} takes {known}")
+    registered = find_registered(given, weights=weights)
+    if registered is not None:
+        return registered
+    known = {name for folder in (weights, *find_packaged()) for name in read_registry(folder)}
+    names = f" ({', '.join(sorted(known))})" if known else ""
+    remedy = f"{source} takes a file, or a name in {weights / REGISTRY}{names}"
+    raise ModelError("there is no such model", path=given, remedy=remedy)
+
+
+def find_registered(name: str, *, weights: Path = WEIGHTS) -> Path | None:
+    """The file registered as ``name`` in ``weights``, else in the package; raises ``ModelError`` when it is missing."""
+    for folder in (weights, *find_packaged()):
+        registry = read_registry(folder)
+        if name in registry:
+            registered = folder / str(registry[name]["file"])
+            if registered.is_file():
+                return registered
+            raise ModelError("is registered, but its file is missing", path=registered, remedy="export it again")
+    return None
+
+
+def find_packaged() -> tuple[Path, ...]:
+    """The folder of the models that come with the package; none where it was built without them.
+
+    An installed package holds a copy of the repository's ``weights/``; in a checkout the folder stands beside the package.
+    """
+    package = Path(__file__).parents[1]
+    found = (package / "weights", package.parent / "weights")
+    return tuple(folder for folder in found if (folder / REGISTRY).is_file())[:1]

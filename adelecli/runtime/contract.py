@@ -34,13 +34,30 @@ Byte = Annotated[int, msgspec.Meta(ge=0, le=255)]
 LabelId = Annotated[int, msgspec.Meta(ge=0, le=65535)]
 Axis = Literal["z", "y", "x"]
 Constraint = Literal["slice", "volume", "none"]
+Precision = Literal["fp32", "fp16", "int8"]
+
+
+class Calibration(msgspec.Struct, frozen=True, kw_only=True):
+    """How ``tau`` was chosen: the ``method``, and the threshold for each ``precision`` that could be requested."""
+
+    method: Annotated[str, msgspec.Meta(min_length=1)]
+    precision: dict[str, Share] = {}
+
+
+class NoiseEstimate(msgspec.Struct, frozen=True, kw_only=True):
+    """Estimated ``share`` of wrong pixels among those labelled as the class, 0..1, with its interval ``low`` to ``high``."""
+
+    share: Share
+    low: Share
+    high: Share
 
 
 class ClassEntry(msgspec.Struct, frozen=True, kw_only=True):
     """One class: the label value in files, how to show it, and when the correction may change it.
 
-    ``triggered``: memorisation was detected in training, so this class may be corrected; ``onset``: in which epoch.
-    ``tau``: the confidence that a prediction of this class needs before it replaces a label.
+    ``triggered``: this class may be corrected, because memorisation was detected in training (``onset``: in which epoch) or
+    because whoever made the file says so. ``tau``: the confidence that a prediction of this class needs before it replaces
+    a label; ``calibration`` and ``noise``: how it was chosen and how noisy the labels were, where that was measured.
     """
 
     id: LabelId
@@ -49,6 +66,8 @@ class ClassEntry(msgspec.Struct, frozen=True, kw_only=True):
     triggered: bool
     onset: int | None
     tau: Share
+    calibration: Calibration | None = None
+    noise: NoiseEstimate | None = None
 
 
 class Intensity(msgspec.Struct, frozen=True, kw_only=True):
@@ -81,28 +100,48 @@ class Grid(msgspec.Struct, frozen=True, kw_only=True):
     canvas: tuple[Count, Count] | None = None
 
 
+class Tiles(msgspec.Struct, frozen=True, kw_only=True):
+    """The tile ``shape`` (one size per spatial dimension, pixels) and ``overlap`` (share of a tile) the model was made for."""
+
+    shape: tuple[Count, ...]
+    overlap: Annotated[float, msgspec.Meta(ge=0, lt=1)]
+
+
 class Contract(msgspec.Struct, frozen=True, kw_only=True):
     """Everything that must be known to run a model: classes and channels in network order, sampling, provenance.
 
-    ``ignore``: the label value that means "not annotated" (``None``: none does). ``scales``: the fractions inside the
-    graph; ``divisor``: the multiple to which the graph rounds its input sizes. ``run`` says where the weights come
-    from, ``parity`` how the export was proved, ``weights_sha256`` is `inspection.hash_weights` of the file (empty: not
-    recorded).
+    ``dims``: spatial dimensions of the graph, 2 (slices) or 3 (volumes). ``orientation``: the frame in which the axes of
+    ``grid`` and the channels' volumes stand. ``ignore``: the label value that means "not annotated" (``None``: none does).
+    ``scales`` and ``flips``: the fractions and mirrored axes (of H and W: "y", "x") averaged inside the graph; ``divisor``:
+    the multiple to which the graph itself pads its sizes, ``padding``: by repetition of the border, or with zeros.
+    ``batch``: the only batch size that the graph takes (``None``: any). ``tiles``: ``None`` takes whole slices.
+    ``precision``: of the arithmetic in the graph; inputs and outputs are float32 in any case.
+
+    ``run`` says where the weights come from (``id``, ``data``: fingerprint of all training inputs, ``versions``...),
+    ``parity`` how the export was proved, ``validation`` what was measured at export, ``weights_sha256`` is
+    `inspection.hash_weights` of the file (empty: not recorded). A field with a default may be absent in a file.
     """
 
     format: int = FORMAT
     name: str
-    dims: Literal[2] = 2
+    dims: Literal[2, 3] = 2
+    orientation: Literal["RAS+ canonical"] = "RAS+ canonical"
     classes: tuple[ClassEntry, ...]
     ignore: LabelId | None
     channels: tuple[Intensity, ...]
     channel_names: tuple[str, ...]
     grid: Grid
     scales: tuple[tuple[Count, Count], ...]
+    flips: tuple[Axis, ...] = ()
     divisor: Count
+    padding: Literal["repeat", "zero"] = "repeat"
+    batch: Literal[1] | None = None
+    tiles: Tiles | None = None
+    precision: Precision = "fp32"
     constraint: Constraint
     run: dict[str, Any]
     parity: dict[str, Any]
+    validation: dict[str, Any] = {}
     weights_sha256: str
     licence: str
     created: str
@@ -180,6 +219,8 @@ def _find_faults(contract: Contract) -> Iterator[str]:
             yield f"`channels[{i}].clip` does not ascend"
     if not contract.scales:
         yield "`scales` is empty"
+    if contract.tiles is not None and len(contract.tiles.shape) != contract.dims:
+        yield f"`tiles.shape` has {len(contract.tiles.shape)} sizes for {contract.dims} `dims`"
     yield from _find_non_finite(msgspec.to_builtins(contract), "")
 
 
@@ -193,6 +234,9 @@ def _find_class_faults(contract: Contract) -> Iterator[str]:
         value, count = Counter(values).most_common(1)[0] if values else (None, 0)
         if count > 1:
             yield f"`classes` has {count} entries with the {field} {value!r}"
+    for i, entry in enumerate(contract.classes):
+        if entry.noise is not None and not entry.noise.low <= entry.noise.share <= entry.noise.high:
+            yield f"`classes[{i}].noise` lies outside its own interval"
     if contract.ignore in ids:
         yield f"`ignore` is {contract.ignore}, which is also a class"
 

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 MAX_BYTES = 1 << 30
 INPUT = "image"
 OUTPUTS = ("probabilities", "label", "confidence")
+_SIZES = {2: "H, W", 3: "D, H, W"}
 _MEMORY_MARKS = ("bad_alloc", "allocate memory", "out of memory", "out_of_memory", "bfcarena", "bfc_arena")
 
 
@@ -61,8 +62,13 @@ class Model:
 
     def _compute(self, outputs: list[str], image: NDArray[np.generic]) -> Sequence[Any]:
         channels = len(self.contract.channels)
-        if image.ndim != 4 or image.shape[1] != channels:
-            raise CaseError(f"the image has the form {image.shape}, the model wants [N, {channels}, H, W]")
+        if image.ndim != self.contract.dims + 2 or image.shape[1] != channels:
+            form = f"[N, {channels}, {_SIZES[self.contract.dims]}]"
+            raise CaseError(f"the image has the form {image.shape}, the model wants {form}")
+        step = self.contract.batch or max(1, len(image))
+        if step < len(image):
+            parts = [self._compute(outputs, image[i : i + step]) for i in range(0, len(image), step)]
+            return [np.concatenate(arrays) for arrays in zip(*parts, strict=True)]
         feed = {INPUT: np.ascontiguousarray(image, dtype=np.float32)}
         try:
             computed: Sequence[Any] = self._session.run(outputs, feed, self._options)
@@ -87,7 +93,7 @@ def open_model(
         fact = f"its sha256 is {digest}, but {sha256} is recorded for it"
         raise ModelError(fact, path=path, remedy="get the file again, or correct the record")
     anatomy = inspect_model(blob, path)
-    _refuse_outsiders(anatomy, path)
+    refuse_outsiders(anatomy, path)
     session, used = start_session(blob, chosen, path, threads=threads, low_memory=low_memory)
     text = session.get_modelmeta().custom_metadata_map.get(METADATA_KEY)
     if text is None:
@@ -113,8 +119,8 @@ def _read_file(path: Path) -> bytes:
     return blob
 
 
-def _refuse_outsiders(anatomy: Anatomy, path: Path) -> None:
-    """A model is one file of standard operators, so that its hash says all about what it does."""
+def refuse_outsiders(anatomy: Anatomy, path: Path) -> None:
+    """Raise ModelError unless a model is one file of standard operators, so that its hash says all about what it does."""
     if anatomy.external:
         fact = f"keeps weights in other files ({anatomy.external[0]})"
         raise ModelError(fact, path=path, remedy=REMEDY)
@@ -134,8 +140,9 @@ def _check_signature(session: Any, contract: Contract, path: Path) -> None:
         raise ModelError(f"it has no output `{missing[0]}`", path=path, remedy=REMEDY)
     for tensor, wanted in ((inputs[INPUT], contract.channels), (outputs[OUTPUTS[0]], contract.classes)):
         kind, shape = tensor.type, tensor.shape
-        if kind != "tensor(float)" or len(shape) != 4:
-            raise ModelError(f"`{tensor.name}` is {kind} {shape}, not float [N, _, H, W]", path=path, remedy=REMEDY)
+        if kind != "tensor(float)" or len(shape) != contract.dims + 2:
+            fact = f"`{tensor.name}` is {kind} {shape}, not float [N, _, {_SIZES[contract.dims]}]"
+            raise ModelError(fact, path=path, remedy=REMEDY)
         if isinstance(shape[1], int) and shape[1] != len(wanted):
             fact = f"`{tensor.name}` has {shape[1]} channels, its contract names {len(wanted)}"
             raise ModelError(fact, path=path, remedy=REMEDY)

@@ -14,14 +14,16 @@ from adelecli.runtime.models import INPUT, OUTPUTS
 from adelecli.runtime.sessions import list_errors, shorten_error
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     import numpy as np
     from numpy.typing import NDArray
 
 
-def open_graph(blob: bytes, *, optimised: bool) -> Callable[[NDArray[np.float32]], list[NDArray[Any]]]:
-    """A function from ``image [N, C, H, W]`` to ``[probabilities, label, confidence]``, on the CPU.
+def open_graph(
+    blob: bytes, *, optimised: bool, outputs: Sequence[str] = OUTPUTS
+) -> Callable[[NDArray[np.float32]], list[NDArray[Any]]]:
+    """A function from ``image [N, C, H, W]`` to ``[probabilities, label, confidence]`` (or ``outputs``), on the CPU.
 
     Raises ModelError when onnxruntime does not accept the graph.
     """
@@ -38,7 +40,7 @@ def open_graph(blob: bytes, *, optimised: bool) -> Callable[[NDArray[np.float32]
 
     def run(image: NDArray[np.float32]) -> list[NDArray[Any]]:
         try:
-            computed: list[NDArray[Any]] = session.run(list(OUTPUTS), {INPUT: image})
+            computed: list[NDArray[Any]] = session.run(list(outputs), {INPUT: image})
         except list_errors() as error:
             raise ModelError(f"the exported graph does not run on {image.shape} ({shorten_error(error)})") from None
         return computed

@@ -1,40 +1,41 @@
 """``export``: a finished run as one ONNX file that carries its whole contract, beside its model card and registry entry.
 
-The file is published only after it was proved equal to the trained network, by one rename.
+The file is published only after it was proved equal to the trained network, by one rename. torch is imported where a run is
+exported, because giving a foreign network its contract does not need it.
 """
 
 from __future__ import annotations
 
 import hashlib
-import os
 import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
-from safetensors import SafetensorError
-from safetensors.numpy import load_file
+import numpy as np
 
 from adelecli.errors import ConfigError, InputError, OutputError
 from adelecli.keywords import read_keywords
 from adelecli.progress import Callback, Progress, ignore_progress
-from adelecli.runtime.contract import METADATA_KEY, ClassEntry, Contract, encode_contract
+from adelecli.runtime.contract import ClassEntry, Contract
 from adelecli.runtime.inspection import hash_weights
 from adelecli.training import runfolder
-from adelecli.training.checkpoint import read_checkpoint
-from adelecli.training.graph import fold_batch_norms, trace_graph
-from adelecli.training.network import MultiScale, build_network
-from adelecli.training.options import ExportKeywords, ExportOptions
-from adelecli.training.parity import prove_parity
+from adelecli.training.options import PRECISIONS, ExportKeywords, ExportOptions
 from adelecli.training.plan import PlanRecord
 from adelecli.training.registration import register_model
+from adelecli.training.samples import Samples, read_samples
+from adelecli.training.sealing import publish_file, seal_graph
 from adelecli.training.settings import read_settings
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
+    from onnx import ModelProto
 
+    from adelecli.training.network import MultiScale
     from adelecli.training.settings import Scale, Settings
+
+
+STEPS = 5
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,16 @@ class ExportResult:
 
 
 @dataclass(frozen=True)
+class Proof:
+    """What an export found out about its graph: the parity record, scores, the thresholds that belong to it, its hash."""
+
+    parity: dict[str, Any]
+    validation: dict[str, Any]
+    taus: tuple[float, ...]
+    weights_sha256: str
+
+
+@dataclass(frozen=True)
 class FinishedRun:
     """What an export needs of a run folder."""
 
@@ -62,7 +73,7 @@ class FinishedRun:
     plan: PlanRecord
     run: dict[str, object]
     onsets: dict[str, int | None]
-    samples: NDArray[np.float32]
+    samples: Samples
 
 
 def export(
@@ -74,6 +85,7 @@ def export(
 ) -> ExportResult:
     """Write the multi-scale ensemble of ``run`` (default: the newest finished run below ``./runs``) to ``out``.
 
+    With ``from_onnx`` and ``contract`` a foreign network gets a contract instead, which needs no torch (see ``adoption``).
     Raises ``InputError`` where there is no finished run, ``OutputError`` where the file exists or cannot be written,
     ``ModelError`` where parity does not hold (then no file is left).
     """
@@ -82,22 +94,63 @@ def export(
     target = Path(out)
     if target.exists() and not chosen.overwrite:
         raise OutputError("exists already", path=target, remedy="pass --overwrite or another --out")
-    finished = read_run(Path(run) if run is not None else runfolder.newest_run(Path("runs")))
-    scales = parse_scales(chosen.scales) if chosen.scales else finished.settings.ensemble_scales
-    progress(Progress("export", 0, 4, detail={"step": "load"}))
-    model = load_model(finished, scales)
-    progress(Progress("export", 1, 4, detail={"step": "trace"}))
-    graph = trace_graph(model, len(finished.plan.channels))
-    progress(Progress("export", 2, 4, detail={"step": "parity"}))
-    parity = prove_parity(graph.SerializeToString(), model, finished.samples)
-    progress(Progress("export", 3, 4, detail={"step": "publish"}))
-    contract = make_contract(finished, scales, chosen, parity, hash_weights(graph.SerializeToString()))
-    blob = seal_graph(graph, contract)
+    if chosen.from_onnx is not None or chosen.contract is not None:
+        from adelecli.training.adoption import adopt_network
+
+        _refuse_mixture(run, chosen)
+        blob, contract = adopt_network(Path(chosen.from_onnx or ""), Path(chosen.contract or ""), chosen)
+    else:
+        blob, contract = _build_file(
+            Path(run) if run is not None else runfolder.newest_run(Path("runs")), chosen, progress
+        )
     publish_file(target, blob)
     register_model(target, blob, contract)
-    progress(Progress("export", 4, 4, detail={"step": "done"}))
+    progress(Progress("export", STEPS, STEPS, detail={"step": "done"}))
     digest = hashlib.sha256(blob).hexdigest()
     return ExportResult(target, digest, len(blob), contract, round(time.monotonic() - started, 3))
+
+
+def _refuse_mixture(run: object, options: ExportOptions) -> None:
+    """A foreign network brings its own graph: nothing of a run, and none of what is decided while tracing."""
+    if options.from_onnx is None or options.contract is None:
+        raise ConfigError("`from_onnx` and `contract` belong together", remedy="give both")
+    if run is not None or options.scales or options.triggered is not None or options.precision != "fp32":
+        fact = "`from_onnx` takes no run, `scales`, `triggered` or `precision`"
+        raise ConfigError(fact, remedy="say what may be corrected in the contract file")
+
+
+def _build_file(folder: Path, options: ExportOptions, progress: Callback) -> tuple[bytes, Contract]:
+    """Trace, prove and seal the ensemble of the run in ``folder``."""
+    from adelecli.training.ensembles import compare_scales
+    from adelecli.training.graph import trace_graph
+    from adelecli.training.halves import halve_model
+    from adelecli.training.parity import prove_parity, prove_quantised
+
+    if options.precision not in PRECISIONS:
+        raise ConfigError(f"{options.precision!r} is no precision", remedy=f"use {', '.join(PRECISIONS)}")
+    finished = read_run(folder)
+    choose_triggered(finished, options)  # what is misspelt must be told before minutes of work
+    samples = finished.samples.image
+    scales = parse_scales(options.scales) if options.scales else finished.settings.ensemble_scales
+    progress(Progress("export", 0, STEPS, detail={"step": "load"}))
+    model = load_model(finished, scales)
+    progress(Progress("export", 1, STEPS, detail={"step": "trace"}))
+    half = options.precision == "fp16"
+    graph = trace_graph(halve_model(model) if half else model, len(finished.plan.channels), dims=samples.ndim - 2)
+    progress(Progress("export", 2, STEPS, detail={"step": "parity"}))
+    parity = prove_parity(graph.SerializeToString(), model, samples, "fp16" if half else "fp32")
+    taus = (finished.settings.correction.tau,) * len(finished.plan.class_ids)
+    if options.precision == "int8":
+        graph = quantise(graph.SerializeToString(), finished)
+        quantised, taus = prove_quantised(graph.SerializeToString(), model, pool_samples(finished.samples), taus)
+        parity = quantised | {"fp32": parity}
+    progress(Progress("export", 3, STEPS, detail={"step": "measure"}))
+    choices = (scales, finished.settings.ensemble_scales)
+    validation = compare_scales(lambda chosen: load_model(finished, chosen), choices, finished.samples.held_out)
+    progress(Progress("export", 4, STEPS, detail={"step": "publish"}))
+    proof = Proof(parity, validation, taus, hash_weights(graph.SerializeToString()))
+    contract = make_contract(finished, scales, options, proof)
+    return seal_graph(graph, contract), contract
 
 
 def read_run(folder: Path) -> FinishedRun:
@@ -109,9 +162,9 @@ def read_run(folder: Path) -> FinishedRun:
         raise InputError("is not finished", path=folder, remedy=f"go on with `adele train --resume {folder}`")
     try:
         plan = msgspec.convert(runfolder.read_json(folder / "plan.json"), PlanRecord)
-        samples = load_file(folder / "samples.safetensors")["image"]
-    except (msgspec.ValidationError, OSError, SafetensorError, KeyError) as error:
+    except msgspec.ValidationError as error:
         raise InputError(f"is damaged ({error})", path=folder, remedy="train again") from None
+    samples = read_samples(folder / "samples.safetensors")
     onset = state["onset"]
     assert isinstance(onset, dict)
     return FinishedRun(
@@ -121,6 +174,10 @@ def read_run(folder: Path) -> FinishedRun:
 
 def load_model(finished: FinishedRun, scales: tuple[Scale, ...]) -> MultiScale:
     """The run's predictor (its teacher where it has one) at ``scales``, batch norms folded, in eval mode."""
+    from adelecli.training.checkpoint import read_checkpoint
+    from adelecli.training.graph import fold_batch_norms
+    from adelecli.training.network import MultiScale, build_network
+
     tensors, _ = read_checkpoint(finished.folder / runfolder.CHECKPOINT)
     settings = finished.settings
     network = build_network(settings.network, len(finished.plan.channels), len(finished.plan.class_ids))
@@ -129,6 +186,23 @@ def load_model(finished: FinishedRun, scales: tuple[Scale, ...]) -> MultiScale:
     network.load_state_dict(weights)
     temperature = settings.correction.temperature
     return MultiScale(fold_batch_norms(network), scales, 2**settings.network.depth, temperature).eval()
+
+
+def quantise(blob: bytes, finished: FinishedRun) -> ModelProto:
+    """The graph in int8, its ranges taken from slices of the run, and again without a trace of the machine."""
+    import onnx
+
+    from adelecli.runtime.quantisation import quantise_graph
+    from adelecli.training.sealing import strip_traces
+
+    graph = onnx.load_from_string(quantise_graph(blob, finished.samples.image))
+    strip_traces(graph)
+    return graph
+
+
+def pool_samples(samples: Samples) -> NDArray[np.float32]:
+    """All slices that the run kept: int8 must not be judged only on those that its ranges were taken from."""
+    return samples.image if samples.held_out is None else np.concatenate([samples.image, samples.held_out.image])
 
 
 def parse_scales(texts: Any) -> tuple[Scale, ...]:
@@ -142,31 +216,37 @@ def parse_scales(texts: Any) -> tuple[Scale, ...]:
     return tuple(scales)
 
 
-def make_contract(
-    finished: FinishedRun,
-    scales: tuple[Scale, ...],
-    options: ExportOptions,
-    parity: dict[str, Any],
-    weights: str,
-) -> Contract:
+def choose_triggered(finished: FinishedRun, options: ExportOptions) -> frozenset[str]:
+    """The classes that may be corrected: those named, else those whose onset was seen. Raises ``ConfigError`` for an unknown one."""
+    known = finished.plan.class_names[1:]
+    if options.triggered is None:
+        return frozenset(name for name in known if finished.onsets.get(name) is not None)
+    for name in options.triggered:
+        if name not in known:
+            raise ConfigError(f"there is no class {name!r}", remedy=f"the classes are {', '.join(known)}")
+    return frozenset(options.triggered)
+
+
+def make_contract(finished: FinishedRun, scales: tuple[Scale, ...], options: ExportOptions, proof: Proof) -> Contract:
     """The contract of the file (onnx design page, section 4.1)."""
     plan, settings = finished.plan, finished.settings
+    triggered = choose_triggered(finished, options)
+    entries = zip(plan.class_ids, plan.class_names, plan.class_colours, proof.taus, strict=True)
     classes = tuple(
         ClassEntry(
             id=identity,
             name=name,
             colour=colour,
-            triggered=index > 0 and finished.onsets.get(name) is not None,
+            triggered=name in triggered,
             onset=finished.onsets.get(name),
-            tau=settings.correction.tau,
+            tau=tau,
         )
-        for index, (identity, name, colour) in enumerate(
-            zip(plan.class_ids, plan.class_names, plan.class_colours, strict=True)
-        )
+        for identity, name, colour, tau in entries
     )
     run = {key: finished.run[key] for key in ("id", "versions", "seed", "preset", "data")}
     return Contract(
         name=options.name or str(finished.run["id"]),
+        dims=2,
         classes=classes,
         ignore=plan.ignore,
         channels=plan.channels,
@@ -174,34 +254,12 @@ def make_contract(
         grid=plan.grid,
         scales=scales,
         divisor=2**settings.network.depth,
+        precision=options.precision,  # type: ignore[arg-type]  # held to PRECISIONS before
         constraint=settings.correction.constraint,
         run=run,
-        parity=parity,
-        weights_sha256=weights,
-        licence=options.licence,
+        parity=proof.parity,
+        validation=proof.validation,
+        weights_sha256=proof.weights_sha256,
+        licence=options.licence or "unknown",
         created=time.strftime("%Y-%m-%dT%H:%M:%S%z"),
     )
-
-
-def seal_graph(graph: Any, contract: Contract) -> bytes:
-    """The graph with its contract as one byte string, checked by onnx."""
-    import onnx
-
-    onnx.helper.set_model_props(graph, {METADATA_KEY: encode_contract(contract)})
-    onnx.checker.check_model(graph, full_check=True)
-    blob: bytes = graph.SerializeToString()
-    return blob
-
-
-def publish_file(target: Path, blob: bytes) -> None:
-    """Write beside, sync, rename. Raises ``OutputError``."""
-    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with temporary.open("wb") as file:
-            file.write(blob)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(target)
-    except OSError as error:
-        raise OutputError(f"cannot be written ({error.strerror})", path=target, remedy="pass another --out") from None

@@ -12,6 +12,7 @@ from safetensors.numpy import save_file
 from adelecli.progress import Progress
 from adelecli.training import runfolder
 from adelecli.training.caching import restore_labels
+from adelecli.training.dataset import spread_rows
 from adelecli.training.keeping import open_kept
 from adelecli.training.loop import Experiment, correction_rule, predictor
 from adelecli.training.onsets import find_onsets
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from adelecli.training.plan import RunPlan
 
 SAMPLES = 8
+VAL_SAMPLES = 24
 
 
 def explain_onsets(learner: Learner, experiment: Experiment, plan: RunPlan) -> dict[str, str]:
@@ -54,12 +56,20 @@ def finish_run(folder: Path, learner: Learner, experiment: Experiment, plan: Run
 
 
 def save_samples(folder: Path, experiment: Experiment) -> None:
-    """A few real slices ``[n, C, H, W]``, spread over the data, so that an export can be proved on them."""
+    """A few real slices ``[n, C, H, W]``, spread over the data, so that an export can be proved and measured on them.
+
+    Those of validation cases come with their labels ``[n, H, W]``: ``val_clean`` where true ones are known, else ``val_given``.
+    """
     slices = experiment.slices
     rows = np.flatnonzero(slices.table["foreground"])
     rows = rows[np.linspace(0, len(rows) - 1, min(SAMPLES, len(rows))).astype(np.intp)]
+    tensors = {"image": np.array(slices.images[rows])}
+    held_out = spread_rows(slices, VAL_SAMPLES)
+    if len(held_out):
+        name, labels = ("val_given", slices.labels) if slices.clean is None else ("val_clean", slices.clean)
+        tensors |= {"val_image": np.array(slices.images[held_out]), name: np.array(labels[held_out])}
     temporary = folder / ".samples.tmp"
-    save_file({"image": np.array(slices.images[rows])}, temporary)
+    save_file(tensors, temporary)
     temporary.replace(folder / "samples.safetensors")
 
 

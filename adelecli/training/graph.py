@@ -18,6 +18,7 @@ from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from adelecli.errors import ModelError
+from adelecli.training.sealing import strip_traces
 
 if TYPE_CHECKING:
     from onnx import ModelProto
@@ -37,7 +38,7 @@ def fold_batch_norms(network: nn.Module) -> nn.Module:
     folded = copy.deepcopy(network).eval()
     for block in folded.modules():
         for name, norm in list(block.named_children()):
-            if not isinstance(norm, nn.BatchNorm2d):
+            if not isinstance(norm, nn.BatchNorm2d | nn.BatchNorm3d):
                 continue
             holder = getattr(block, name.replace("norm", "conv"))
             holder.conv = fuse_conv_bn_eval(holder.conv, norm)
@@ -45,13 +46,15 @@ def fold_batch_norms(network: nn.Module) -> nn.Module:
     return folded
 
 
-def trace_graph(model: MultiScale, channels: int) -> ModelProto:
+def trace_graph(model: MultiScale, channels: int, dims: int = 2) -> ModelProto:
     """The ONNX graph of ``model``: ``image [batch, channels, height, width] -> probabilities, label, confidence``.
 
+    With ``dims`` 3 there is a ``depth`` before ``height``; all sizes are dynamic.
     Raises ``ModelError`` when the graph breaks one of the promises of this module.
     """
-    example = torch.rand(2, channels, 40, 56)  # batch 2 and unequal sizes: nothing may look like a constant
-    axes = {0: "batch", 2: "height", 3: "width"}
+    # batch 2 and unequal sizes: nothing may look like a constant
+    example = torch.rand(2, channels, *((40, 56) if dims == 2 else (24, 40, 56)))
+    axes = {0: "batch", **dict(enumerate(("depth", "height", "width")[-dims:], 2))}
     with warnings.catch_warnings(), _Quiet("torch.onnx"):
         warnings.simplefilter("ignore")  # the exporter warns about its own internals; the checks below decide
         program = torch.onnx.export(
@@ -85,22 +88,6 @@ class _Quiet:
         self.logger.setLevel(self.level)
 
 
-def strip_traces(graph: ModelProto) -> None:
-    """Remove what the exporter writes about the machine and the source code."""
-    for node in graph.graph.node:
-        del node.metadata_props[:]
-        node.doc_string = ""
-    values = (*graph.graph.value_info, *graph.graph.input, *graph.graph.output, *graph.graph.initializer)
-    for value in values:
-        del value.metadata_props[:]
-        value.doc_string = ""
-    del graph.graph.metadata_props[:]
-    del graph.metadata_props[:]
-    graph.graph.doc_string = ""
-    graph.doc_string = ""
-    graph.producer_name = "adele"
-
-
 def check_graph(graph: ModelProto, parameters: int) -> None:
     """Hold the promises of this module. Raises ``ModelError``."""
     import onnx
@@ -111,13 +98,13 @@ def check_graph(graph: ModelProto, parameters: int) -> None:
     operators = {node.op_type for node in graph.graph.node} & FORBIDDEN
     if operators or graph.functions:
         raise ModelError(f"the exported graph holds {sorted(operators) or 'functions'}")
-    stored = sum(
-        int(np.prod(tensor.dims)) for tensor in graph.graph.initializer if tensor.data_type == onnx.TensorProto.FLOAT
-    )
+    kinds = {onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16}
+    stored = sum(int(np.prod(tensor.dims)) for tensor in graph.graph.initializer if tensor.data_type in kinds)
     if stored > parameters * 1.01 + 1000:
         raise ModelError(f"the exported graph stores {stored} values for {parameters} parameters")
     for output in graph.graph.output:
-        dims = output.type.tensor_type.shape.dim
-        spatial = [dims[0], dims[-2], dims[-1]]
-        if not all(dim.dim_param for dim in spatial):
+        sizes = list(output.type.tensor_type.shape.dim)
+        if output.name == "probabilities":
+            del sizes[1]  # the classes are what they are
+        if not all(size.dim_param for size in sizes):
             raise ModelError(f"the exported output {output.name} has a fixed size")

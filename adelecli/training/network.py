@@ -4,7 +4,7 @@ The U-Net is MONAI's ``DynUNet`` (MONAI rather than dynamic-network-architecture
 export cleanly). Everything that resizes is here once, so that training, correction and the exported graph compute the same
 thing: an image is resized to ``round(size * n / d)``, padded right and bottom by repetition to a multiple of the network's
 stride, and the result is cropped and resized back. Sizes use integers only, because ``int(h * 0.7)`` is baked into an exported
-graph as a constant without any warning.
+graph as a constant without any warning. Nothing here counts the spatial dimensions: H, W stand for H, W or D, H, W.
 """
 
 from __future__ import annotations
@@ -24,13 +24,16 @@ if TYPE_CHECKING:
     Forward = Callable[[torch.Tensor], torch.Tensor]  # a network, or one that casts its input and output
 
 
-def build_network(settings: NetworkSettings, channels: int, classes: int) -> nn.Module:
-    """A 2D U-Net ``[N, channels, H, W] -> logits [N, classes, H, W]`` whose sizes are multiples of ``2**depth``."""
+MODES = {2: "bilinear", 3: "trilinear"}
+
+
+def build_network(settings: NetworkSettings, channels: int, classes: int, dims: int = 2) -> nn.Module:
+    """A U-Net ``[N, channels, H, W] -> logits [N, classes, H, W]`` whose sizes are multiples of ``2**depth``; 3D with ``dims`` 3."""
     from monai.networks.nets.dynunet import DynUNet
 
     levels = settings.depth + 1
     return DynUNet(
-        spatial_dims=2,
+        spatial_dims=dims,
         in_channels=channels,
         out_channels=classes,
         kernel_size=[3] * levels,
@@ -54,7 +57,7 @@ def set_prior_bias(network: nn.Module, shares: Sequence[float]) -> None:
 
     Without it a run may sit at "all background" for many epochs.
     """
-    head = [module for module in network.modules() if isinstance(module, nn.Conv2d)][-1]
+    head = [module for module in network.modules() if isinstance(module, nn.Conv2d | nn.Conv3d)][-1]
     assert head.bias is not None
     with torch.no_grad():
         head.bias.copy_(torch.tensor([math.log(max(share, 1e-4)) for share in shares]))
@@ -62,14 +65,18 @@ def set_prior_bias(network: nn.Module, shares: Sequence[float]) -> None:
 
 def forward_scale(network: Forward, image: torch.Tensor, scale: Scale, divisor: int) -> torch.Tensor:
     """Logits ``[N, K, h, w]`` of ``image`` ``[N, C, H, W]`` at ``scale``, on the scaled grid."""
-    h, w = (_scaled(size, scale) for size in image.shape[2:])
-    rows, columns = _padded(h, divisor), _padded(w, divisor)
-    scaled = (
-        image if scale[0] == scale[1] else functional.interpolate(image, (h, w), mode="bilinear", align_corners=False)
-    )
-    padded = functional.pad(scaled, (0, columns - w, 0, rows - h), mode="replicate")
-    logits: torch.Tensor = network(padded)[:, :, :h, :w]
+    sizes = [_scaled(size, scale) for size in image.shape[2:]]
+    margins = [_padded(size, divisor) - size for size in sizes]
+    scaled = image if scale[0] == scale[1] else _resize(image, sizes)
+    padding = [amount for margin in reversed(margins) for amount in (0, margin)]  # torch begins with the last axis
+    padded = functional.pad(scaled, padding, mode="replicate")
+    logits: torch.Tensor = network(padded)[(slice(None), slice(None), *(slice(size) for size in sizes))]
     return logits
+
+
+def _resize(values: torch.Tensor, sizes: Sequence[int]) -> torch.Tensor:
+    mode = MODES[values.ndim - 2]
+    return functional.interpolate(values, size=list(sizes), mode=mode, align_corners=False)
 
 
 def _scaled(size: int, scale: Scale) -> int:
@@ -97,8 +104,8 @@ def _at_least(least: int, size: int) -> int:
 
 
 def resize_to(values: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
-    """``values`` on the grid of ``like`` (bilinear, half-pixel centres)."""
-    return functional.interpolate(values, size=like.shape[2:], mode="bilinear", align_corners=False)
+    """``values`` on the grid of ``like`` (linear along each axis, half-pixel centres)."""
+    return _resize(values, like.shape[2:])
 
 
 def logits_at_scales(

@@ -11,6 +11,8 @@ if TYPE_CHECKING:
 
     from _typeshed import DataclassInstance
 
+PRECISIONS = ("fp32", "fp16", "int8")
+
 StrPath = str | PathLike[str]
 Options = TypeVar("Options", bound="DataclassInstance")
 
@@ -63,15 +65,28 @@ class ExportKeywords(TypedDict, total=False):
 
     scales: Sequence[str] | None
     name: str | None
-    licence: str
+    licence: str | None
     overwrite: bool
+    precision: str
+    triggered: Sequence[str] | None
+    from_onnx: StrPath | None
+    contract: StrPath | None
 
 
 @dataclass(frozen=True)
 class ExportOptions:
-    """Options of ``export``: ``scales`` as fractions (``"7/10"``; default: the run's), ``licence`` of the weights."""
+    """Options of ``export``: ``scales`` as fractions (``"7/10"``; default: the run's), ``licence`` of the weights.
+
+    ``precision``: fp32, fp16 (for GPUs) or int8 (for CPUs). ``triggered``: names of the classes that may be corrected, instead
+    of those whose onset was seen; for a network trained on labels known to be clean. ``from_onnx``: a plain segmentation
+    network that gets the contract of the TOML file ``contract``.
+    """
 
     scales: Sequence[str] | None = None
     name: str | None = None
-    licence: str = "unknown"
+    licence: str | None = None
     overwrite: bool = False
+    precision: str = "fp32"
+    triggered: Sequence[str] | None = None
+    from_onnx: StrPath | None = None
+    contract: StrPath | None = None

@@ -50,14 +50,15 @@ def format_card(path: Path, contract: Contract) -> str:
     )
     scales = ", ".join(f"{n}/{d}" for n, d in contract.scales)
     difference = f"{contract.parity['max_probability_difference']:.2g}"
+    proof = f"{contract.parity['inputs']} inputs: probabilities differ by at most {difference}"
     return f"""# Model card: {path.stem}
 
-* File: `{path.name}`, run `{contract.run["id"]}`, preset `{contract.run["preset"]}`, seed {contract.run["seed"]}, made {contract.created}
+* File: `{path.name}`, made {contract.created}, {contract.precision}
 * Licence of the weights: {contract.licence}
-* Training data: sha256 `{contract.run["data"]}` over all inputs; their labels were noisy, no clean label was used
+{_describe_origin(contract)}
 * Input: {len(contract.channels)} channel(s) ({", ".join(contract.channel_names)}), slices along {contract.grid.axis}, scales {scales}
-* Proved against the trained network on {contract.parity["inputs"]} inputs: probabilities differ by at most {difference}
-
+* Proved against the original network on {proof}
+{_describe_scores(contract)}
 | id | class | onset (epoch) | corrected | tau |
 |---|---|---|---|---|
 {rows}
@@ -65,3 +66,27 @@ def format_card(path: Path, contract: Contract) -> str:
 Intended use: correcting segmentation labels of the same kind as the training data, with review of what changed. Not a medical device.
 A class that has not triggered is never changed. The quality on other scanners, patients or annotators is unknown until measured.
 """
+
+
+def _describe_origin(contract: Contract) -> str:
+    """Where the weights come from: a run of this project, or a foreign file whose owner described it."""
+    run = contract.run
+    if "source_sha256" in run:
+        return f"* Made elsewhere: file `{run['id']}`, sha256 `{run['source_sha256']}`; the contract is what its owner says of it"
+    trained = f"* Trained by run `{run['id']}`, preset `{run['preset']}`, seed {run['seed']}"
+    return f"{trained}\n* Training data: sha256 `{run['data']}` over all inputs; their labels were taken to be noisy"
+
+
+def _describe_scores(contract: Contract) -> str:
+    """A line for each ensemble that was measured at export; nothing where nothing was."""
+    measured = contract.validation
+    lines = [
+        f"* Scales {', '.join(entry['scales'])}: mean Dice {_format_dice(entry['mean_dice'])} on {measured['slices']} validation "
+        f"slices, {measured['labels']} labels"
+        for entry in measured.get("ensembles", ())
+    ]
+    return "".join(f"{line}\n" for line in lines)
+
+
+def _format_dice(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4f}"

@@ -9,7 +9,7 @@ import pytest
 from known_cases import make_noisy, make_truth, read_canonical
 from tiny_models import make_contract, make_model
 
-from adelecli.errors import ConfigError, InputError
+from adelecli.errors import ConfigError, InputError, ModelError
 from adelecli.pipeline.conversion import convert
 from adelecli.pipeline.correction import correct
 from adelecli.store.collection import open_store
@@ -228,3 +228,12 @@ def test_contradictory_options_are_refused_before_anything_is_written(two_cases,
     assert caught.value.exit_code == 2
     assert "\n" not in str(caught.value)
     assert not two_cases.out.exists()
+
+
+def test_a_model_of_whole_volumes_is_refused_before_the_first_case(data) -> None:
+    """Slices are what `correct` cuts; a 3D model is told apart by its contract, and no store is begun."""
+    make_model(data.model, make_contract(dims=3))
+    data.add("case_1")
+    with pytest.raises(ModelError, match="takes whole volumes; use a model of slices"):
+        correct(data.masks, out=data.out, model=data.model)
+    assert not data.out.exists()

@@ -63,3 +63,15 @@ def test_what_is_none_of_them_is_refused(tmp_path) -> None:
     (tmp_path / "history.jsonl").write_text("{")
     with pytest.raises(InputError, match="not JSON"):
         info(tmp_path)
+
+
+def test_a_registered_model_is_described_by_its_name(data, monkeypatch) -> None:
+    """`adele info NAME` looks where `--model NAME` does, unless a file of that name stands there."""
+    monkeypatch.chdir(data.model.parent.parent)
+    digest = hashlib.sha256(data.model.read_bytes()).hexdigest()
+    registry = data.model.parent / "registry.toml"
+    registry.write_text(f'[tiny]\nfile = "{data.model.name}"\nsha256 = "{digest}"\n')
+    assert data.model.parent.name == "weights"
+    described = info("tiny")
+    assert isinstance(described, ModelDescription)
+    assert (described.sha256, described.registered) == (digest, True)

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from adelecli.errors import ConfigError, ModelError
+from adelecli.pipeline import discovery
 from adelecli.pipeline.discovery import find_hash, find_model, read_registry
 
 
@@ -82,3 +83,21 @@ def test_a_broken_registry_is_named(weights, text, said) -> None:
     (weights / "registry.toml").write_text(text)
     with pytest.raises(ConfigError, match=said):
         read_registry()
+
+
+def test_a_model_of_the_package_is_found_by_name_only(weights, tmp_path, monkeypatch) -> None:
+    """After the own registry the package's is asked; without a name what comes with the package is never taken."""
+    packaged = tmp_path / "package" / "weights"
+    packaged.mkdir(parents=True)
+    (packaged / "registry.toml").write_text('[hippocampus]\nfile = "hippocampus.onnx"\nsha256 = "abc"\n')
+    shipped = make(packaged / "hippocampus.onnx")
+    monkeypatch.setattr(discovery, "find_packaged", lambda: (packaged,))
+    assert find_model("hippocampus") == shipped
+    assert find_hash(shipped) == "abc"
+    with pytest.raises(ModelError, match="no model; pass --model"):
+        find_model()
+    with pytest.raises(ModelError, match=r"there is no such model; .*\(hippocampus\)"):
+        find_model("spleen")
+    (weights / "registry.toml").write_text('[hippocampus]\nfile = "mine.onnx"\n')
+    make(weights / "mine.onnx")
+    assert find_model("hippocampus") == weights / "mine.onnx"

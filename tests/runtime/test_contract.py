@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from importlib.resources import files
 
 import msgspec
 import pytest
@@ -12,6 +13,7 @@ from tiny_models import make_contract
 
 from adelecli.errors import ModelError
 from adelecli.runtime.contract import (
+    FORMAT,
     MAX_BYTES,
     Contract,
     Grid,
@@ -51,12 +53,30 @@ def test_the_json_form_does_not_depend_on_the_order_of_entries():
     assert encode_contract(one) == encode_contract(other)
 
 
-@pytest.mark.parametrize("field", sorted(set(Contract.__struct_fields__) - {"dims"}))
+OPTIONAL = {"dims", "orientation", "flips", "padding", "batch", "tiles", "precision", "validation"}
+
+
+@pytest.mark.parametrize("field", sorted(set(Contract.__struct_fields__) - OPTIONAL))
 def test_a_missing_field_is_named(field):
     """Without a field the error names it, the file and the way to repair it."""
     with pytest.raises(ModelError) as caught:
         decode_contract(json.dumps(as_json(**{field: ...})), "w.onnx")
     assert str(caught.value) == f"w.onnx: contract field `{field}` missing; export it with `adele export`"
+
+
+def test_a_file_of_the_first_version_reads_as_before():
+    """What was added later has a default: without those fields the contract is the one that is written without them."""
+    assert decode_contract(json.dumps(as_json(**dict.fromkeys(OPTIONAL, ...)))) == make_contract()
+
+
+def test_calibration_and_noise_travel_with_their_class():
+    """Per class: how tau was chosen and how noisy the labels were; absent where nobody measured it."""
+    measured = {"method": "isotonic", "precision": {"0.9": 0.7, "0.95": 0.8}}
+    fields = change_class(1, calibration=measured, noise={"share": 0.1, "low": 0.05, "high": 0.2})
+    first = decode_contract(json.dumps(fields)).classes[1]
+    assert first.calibration.precision["0.95"] == 0.8
+    assert (first.noise.low, first.noise.high) == (0.05, 0.2)
+    assert decode_contract(json.dumps(fields)).classes[2].calibration is None
 
 
 def test_a_missing_field_inside_a_class_is_named_with_its_place():
@@ -77,7 +97,15 @@ def change_class(index: int, **changes: object) -> dict[str, object]:
     ("fields", "fact"),
     [
         (as_json(format=2), "has format 2, this version reads format 1"),
-        (as_json(dims=3), "invalid enum value 3 at `dims`"),
+        (as_json(dims=4), "invalid enum value 4 at `dims`"),
+        (as_json(orientation="LPS"), "invalid enum value 'LPS' at `orientation`"),
+        (as_json(precision="bf16"), "invalid enum value 'bf16' at `precision`"),
+        (as_json(tiles={"shape": [64, 64, 64], "overlap": 0.5}), "`tiles.shape` has 3 sizes for 2 `dims`"),
+        (as_json(tiles={"shape": [64, 64], "overlap": 1.0}), "< 1.0 at `tiles.overlap`"),
+        (
+            change_class(1, noise={"share": 0.5, "low": 0.1, "high": 0.2}),
+            r"`classes\[1\].noise` lies outside its own interval",
+        ),
         (as_json(name=3), "expected `str`, got `int` at `name`"),
         (as_json(divisor=0), ">= 1 at `divisor`"),
         (as_json(classes=[]), "`classes` holds 0 entries"),
@@ -142,6 +170,12 @@ def test_the_schema_describes_what_is_written():
     schema = contract_schema()
     assert set(schema["$defs"]["Contract"]["properties"]) == set(Contract.__struct_fields__)
     assert schema["$defs"]["ClassEntry"]["properties"]["tau"] == {"type": "number", "minimum": 0, "maximum": 1}
+
+
+def test_the_schema_in_the_package_is_the_contracts_own():
+    """Other programs read the file; when this fails, write ``contract_schema()`` there (or raise FORMAT when a meaning changed)."""
+    text = files("adelecli.runtime").joinpath(f"contract-{FORMAT}.schema.json").read_text(encoding="utf-8")
+    assert msgspec.json.decode(text) == msgspec.json.decode(msgspec.json.encode(contract_schema()))
 
 
 def test_records_cannot_be_changed():

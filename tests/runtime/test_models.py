@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 from concurrent.futures import ThreadPoolExecutor
 
@@ -174,3 +175,40 @@ def test_the_runtimes_own_lack_of_memory_is_recognised(tmp_path, capfd):
     with pytest.raises(CaseError, match="not enough memory to segment slices of 5 x 7"):
         model.run(make_image())
     assert capfd.readouterr() == ("", "")
+
+
+def test_only_what_is_asked_for_is_computed(model, monkeypatch):
+    """Labels and confidence do not bring the probabilities along, nor the other way round: outputs are named."""
+    asked = []
+
+    class Spy:
+        def run(self, outputs, feed, options):
+            asked.append(outputs)
+            return model._session.run(outputs, feed, options)
+
+    spied = dataclasses.replace(model, _session=Spy())
+    spied.run(make_image())
+    spied.run_probabilities(make_image())
+    assert asked == [["label", "confidence"], ["probabilities"]]
+
+
+def test_a_graph_of_single_images_gets_them_one_by_one(tmp_path):
+    """Where the contract fixes the batch to 1, a stack gives what its images give alone, in order."""
+    single = open_model(make_model(tmp_path / "one.onnx", make_contract(batch=1)), "cpu")
+    image = make_image((3, 1, 4, 5))
+    label, confidence = single.run(image)
+    np.testing.assert_allclose(confidence, compute_probabilities(image[:, 0], [0, 1, 2]).max(-1), atol=1e-6)
+    assert [part.shape for part in (label, confidence)] == [(3, 4, 5)] * 2
+    np.testing.assert_array_equal(single.run(image[2:])[0][0], label[2])
+
+
+def test_a_model_of_volumes_runs_on_volumes(tmp_path):
+    """With `dims` 3 the same calls take [N, C, D, H, W]; an image of another rank is told the form that is wanted."""
+    solid = open_model(make_model(tmp_path / "solid.onnx", make_contract(dims=3)), "cpu")
+    image = make_image((2, 1, 3, 4, 5))
+    label, confidence = solid.run(image)
+    expected = compute_probabilities(image[:, 0], [0, 1, 2])
+    np.testing.assert_array_equal(label, expected.argmax(-1))
+    np.testing.assert_allclose(confidence, expected.max(-1), atol=1e-6)
+    with pytest.raises(CaseError, match=r"wants \[N, 1, D, H, W\]"):
+        solid.run(image[0])

@@ -99,7 +99,7 @@ def test_parity_fails_for_another_network(exported: ExportResult, run: TrainResu
     torch.manual_seed(5)
     other = MultiScale(build_network(finished.settings.network, 1, 3), finished.settings.loss.scales, 4).eval()
     with pytest.raises(ModelError, match="parity"):
-        prove_parity(exported.path.read_bytes(), other, finished.samples)
+        prove_parity(exported.path.read_bytes(), other, finished.samples.image)
 
 
 def test_batch_norms_fold_without_changing_the_output() -> None:

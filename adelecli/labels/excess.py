@@ -1,0 +1,218 @@
+"""How noisy labels are, without a clean one: by how much they disagree with a network beyond what honest labels would.
+
+Why: a confident disagreement of a network with a label is as often the network's error as the label's, so a correction that
+believes every one of them ruins clean labels. Two things explain disagreement with clean labels: what the network does not know,
+which shows when two networks that learnt from different cases disagree with each other, and that nobody draws an outline
+twice alike, which costs the more the more outline a structure has. Only what goes beyond both speaks against the labels. What must
+hold: labels whose disagreement is explained count as clean, and nothing of them is corrected; all is a function of counts.
+
+Per case and class, on one grid: ``D = 1 - IoU(labels, out-of-fold prediction)``, ``N = 1 - IoU(out-of-fold, in-fold prediction)``,
+``B`` the outline in pixels per pixel of area, of labels and prediction together; honest labels would have
+``D0**2 = VARIANCE N**2 + (JITTER B)**2``. A case's *excess* is the mean of ``D / D0`` over the classes. Over all
+cases it is a mixture of clean (around 1) and noisy ones, told apart by the local false discovery rate with an empirical null (Efron, "Large-scale simultaneous hypothesis testing", JASA 2004).
+The three constants were fitted to clean and noisy hippocampus slices; docs/learning.md says how they fare elsewhere.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from adelecli.labels.classes import IGNORE, IndexArray
+
+VARIANCE = 0.75
+"""How much of the squared disagreement of two networks one network's own error is."""
+JITTER = 0.62
+"""How far apart, in pixels of the network's grid, two honest outlines of one structure lie."""
+POWER = 2.8
+"""How label error adds to what is expected, ``D**p = D0**p + error**p``: both sit at the same outlines and partly cancel."""
+LEAST_EXCESS = 1.1
+"""A class whose pooled ``D / D0`` stays below this counts as clean: the constants are not known better than that."""
+LEAST_CASES = 10
+"""Fewer cases than this below 1 do not tell how wide the null is; then it is ``DEFAULT_SPREAD``."""
+DEFAULT_SPREAD = 0.2
+
+_Array = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Counts:
+    """Pixels per case and foreground class, all ``[cases, K - 1]``; concatenate to add cases.
+
+    ``agreed``, ``seen``: in both of labels and out-of-fold prediction, in at least one. ``shared``, ``shown``: the same for the
+    out-of-fold and the in-fold prediction. ``area``, ``edges``: pixels, and pixel sides on the outline, of the labels and of the
+    out-of-fold prediction added: an outline that was drawn too small alone would excuse itself.
+    """
+
+    agreed: npt.NDArray[np.int64]
+    seen: npt.NDArray[np.int64]
+    shared: npt.NDArray[np.int64]
+    shown: npt.NDArray[np.int64]
+    area: npt.NDArray[np.int64]
+    edges: npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class ClassNoise:
+    """What is known about the labels of one class.
+
+    ``disagreement`` (D), ``expected`` (D0) and ``network`` (N): pooled over the cases, see the module. ``error``: the estimated label
+    error, 1 - IoU with the truth, and its 90 % interval from resampled cases (the constants' own uncertainty is not in it).
+    """
+
+    disagreement: float
+    expected: float
+    network: float
+    error: float
+    low: float
+    high: float
+
+    @property
+    def noisy(self) -> bool:
+        """Whether anything speaks against the labels of this class."""
+        return self.error > 0
+
+
+@dataclass(frozen=True)
+class Gate:
+    """Which cases are corrected: those whose excess reaches ``threshold``; judged by the classes whose ``network`` is known.
+
+    ``network``: N per class 1..K-1; NaN: the class is clean or unknown, and its disagreement does not count.
+    """
+
+    network: tuple[float, ...]
+    threshold: float
+
+    def excess(self, labels: IndexArray, prediction: IndexArray, scale: float = 1.0) -> float:
+        """The excess of one case; index arrays of one shape ``[S, H, W]`` or ``[H, W]``; NaN where no class can judge.
+
+        ``scale``: pixels of these arrays per pixel of the network's grid, along a side.
+        """
+        agreed, seen, area, edges = count_overlap(labels, prediction, len(self.network) + 1)
+        ratios = _divide(_divide(seen - agreed, seen), _expect(np.array(self.network), area, edges, scale))
+        return _mean(ratios)
+
+    def admits(self, labels: IndexArray, prediction: IndexArray, scale: float = 1.0) -> bool:
+        """Whether a case is to be corrected; see ``excess``."""
+        return bool(self.excess(labels, prediction, scale) >= self.threshold)
+
+
+@dataclass(frozen=True)
+class Noise:
+    """The noise of a data set: per class, the share of cases that look clean, the excess per case, and the gate that follows."""
+
+    classes: tuple[ClassNoise, ...]
+    clean_share: float
+    excess: tuple[float, ...]
+    threshold: float | None
+
+    @property
+    def gate(self) -> Gate | None:
+        """The gate for corrections; ``None`` where no case looks noisy."""
+        if self.threshold is None:
+            return None
+        return Gate(tuple(entry.network if entry.noisy else float("nan") for entry in self.classes), self.threshold)
+
+
+def count_overlap(
+    labels: IndexArray, prediction: IndexArray, n_classes: int
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """``agreed, seen, area, edges`` of each class 1..K-1, as in ``Counts``; pixels that the labels ignore are left out."""
+    valid = labels != IGNORE
+    agreed, seen, area, edges = (np.zeros(n_classes - 1, np.int64) for _ in range(4))
+    for c in range(1, n_classes):
+        ours, theirs = labels == c, (prediction == c) & valid
+        agreed[c - 1], seen[c - 1] = np.count_nonzero(ours & theirs), np.count_nonzero(ours | theirs)
+        for one in (ours, theirs):
+            area[c - 1] += np.count_nonzero(one)
+            edges[c - 1] += sum(np.count_nonzero(np.diff(one, axis=axis)) for axis in (-1, -2))
+    return agreed, seen, area, edges
+
+
+def estimate_noise(counts: Counts, *, seed: int = 0, rounds: int = 200) -> Noise:
+    """The noise of a data set from the counts of its cases; needs two or more cases to speak against any of them."""
+    pooled = [_pool(counts, np.arange(len(counts.seen)))]
+    suspicious = pooled[0][0] >= LEAST_EXCESS * pooled[0][1]
+    ratios = np.where(suspicious, _case_ratios(counts), np.nan)
+    excess = np.array([_mean(row) for row in ratios])
+    clean, threshold = _split(excess[np.isfinite(excess)])
+    picked = np.flatnonzero(excess >= (np.inf if threshold is None else threshold))
+    rng = np.random.default_rng(seed)
+    samples = [
+        _errors(counts, picked[rng.integers(0, len(picked), len(picked))]) for _ in range(rounds if len(picked) else 0)
+    ]
+    errors = np.where(suspicious, _errors(counts, picked), 0.0)
+    spread = np.where(suspicious, samples, 0.0) if samples else errors[None]
+    low, high = (np.nanquantile(spread, q, axis=0) if len(spread) else errors for q in (0.05, 0.95))
+    classes = tuple(
+        ClassNoise(*(float(v) for v in values)) for values in zip(*pooled[0], errors, low, high, strict=True)
+    )
+    return Noise(classes, clean, tuple(float(v) for v in excess), threshold)
+
+
+def _pool(counts: Counts, cases: npt.NDArray[np.intp]) -> tuple[_Array, _Array, _Array]:
+    """D, D0 and N of each class over ``cases`` together."""
+    agreed, seen, shared, shown, area, edges = (
+        getattr(counts, name)[cases].sum(0) for name in ("agreed", "seen", "shared", "shown", "area", "edges")
+    )
+    network = _divide(shown - shared, shown)
+    return _divide(seen - agreed, seen), _expect(network, area, edges), network
+
+
+def _case_ratios(counts: Counts) -> _Array:
+    """``D / D0`` of each case and class ``[cases, K - 1]``; NaN where the class is not there."""
+    expected = _expect(_divide(counts.shown - counts.shared, counts.shown), counts.area, counts.edges)
+    return _divide(_divide(counts.seen - counts.agreed, counts.seen), expected)
+
+
+def _expect(network: _Array, area: npt.NDArray[np.int64], edges: npt.NDArray[np.int64], scale: float = 1.0) -> _Array:
+    """D0. A pixel outline is longer than the curve that it stands for by 4 / pi on average."""
+    outline = _divide(edges * (np.pi / 4) * scale, area)
+    return np.asarray(np.sqrt(VARIANCE * network**2 + (JITTER * outline) ** 2))
+
+
+def _errors(counts: Counts, picked: npt.NDArray[np.intp]) -> _Array:
+    """The label error of each class that the excess of the ``picked`` cases amounts to, over all cases."""
+    whole = counts.seen.sum(0)
+    if not len(picked):
+        return np.zeros(len(whole))
+    disagreement, expected, _ = _pool(counts, picked)
+    excess = np.maximum(disagreement**POWER - expected**POWER, 0) ** (1 / POWER)
+    share = np.minimum(_divide(counts.seen[picked].sum(0), whole), 1)
+    return np.asarray(np.nan_to_num(excess * share))
+
+
+def _split(excess: _Array) -> tuple[float, float | None]:
+    """The share of clean cases and the least excess at which a case is more likely noisy; ``None`` where no case is.
+
+    The null is centred at 1; its width is that of the cases below 1, mirrored. The share of clean cases is twice that of the cases
+    below 1 (Storey's estimate with lambda = 1/2). The density of all cases is a Gaussian kernel's (Silverman's width).
+    """
+    if len(excess) < 2:
+        return 1.0, None
+    below = excess[excess < 1]
+    spread = max(float(np.sqrt(np.mean((below - 1) ** 2))), 0.05) if len(below) >= LEAST_CASES else DEFAULT_SPREAD
+    clean = min(1.0, 2 * len(below) / len(excess))
+    width = max(1.06 * float(excess.std()) * len(excess) ** -0.2, 0.01)
+    grid = np.linspace(1, max(float(excess.max()), 1) + 1e-9, 400)
+    density = np.exp(-0.5 * ((grid[:, None] - excess) / width) ** 2).mean(1) / width
+    null = clean * np.exp(-0.5 * ((grid - 1) / spread) ** 2) / spread
+    noisy = np.flip(np.logical_and.accumulate(np.flip(null <= density / 2)))  # from there on, not in an island
+    found = np.flatnonzero(noisy)
+    if not len(found) or not (excess >= grid[found[0]]).any():
+        return clean, None
+    return clean, float(grid[found[0]])
+
+
+def _mean(values: _Array) -> float:
+    known = values[np.isfinite(values)]
+    return float(known.mean()) if len(known) else float("nan")
+
+
+def _divide(part: npt.NDArray[np.generic], whole: npt.NDArray[np.generic]) -> _Array:
+    """``part / whole``, NaN where ``whole`` is 0."""
+    ratio = np.full(np.broadcast(part, whole).shape, np.nan)
+    np.divide(part, whole, out=ratio, where=np.asarray(whole) > 0)
+    return ratio
