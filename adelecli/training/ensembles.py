@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from adelecli.training.dataset import ROW, Slices
+from adelecli.training.distribution import ALONE
 from adelecli.training.measures import score_rows
 
 if TYPE_CHECKING:
@@ -47,4 +48,4 @@ def score_model(model: MultiScale, held_out: Validation) -> dict[str, Any]:
     """Pooled Dice and IoU of ``model`` on the slices ``held_out``, as an epoch's validation has them."""
     count, classes = len(held_out.image), model(torch.from_numpy(held_out.image[:1]))[0].shape[1]
     slices = Slices(held_out.image, held_out.labels, None, np.zeros(count, ROW), ("",), frozenset())
-    return score_rows(model, slices, np.arange(count), classes, torch.device("cpu"))
+    return score_rows(model, slices, np.arange(count), classes, ALONE)
