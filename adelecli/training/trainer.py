@@ -116,18 +116,23 @@ def train(
 def _prepare_run(
     masks: str | Path | None, images: str | Path | None, chosen: TrainOptions, world: World, progress: Callback
 ) -> tuple[Path, Settings, RunPlan]:
-    """The run's folder with its cache, its settings and its plan: the leading process makes them, the others wait and read."""
+    """The run's folder with its cache, its settings and its plan: the leading process makes them, the others wait and read.
+
+    What cannot be is refused by each process for itself, so that all of them give the same reason.
+    """
+    if chosen.resume is not None:
+        _refuse_new_options(chosen, masks, images)
+        settings = read_settings(Path(chosen.resume) / "config.toml")
+    else:
+        settings = _settings_from(chosen)
+    refuse_conflicts(settings, world)
     if not world.leads:
         folder = Path(world.share_text(""))
         return folder, read_settings(folder / "config.toml"), read_plan(folder)
     if chosen.resume is not None:
         folder = Path(chosen.resume)
-        _refuse_new_options(chosen, masks, images)
-        settings, plan = read_settings(folder / "config.toml"), read_plan(folder)
-        refuse_conflicts(settings, world)
+        plan = read_plan(folder)
     else:
-        settings = _settings_from(chosen)
-        refuse_conflicts(settings, world)
         plan = make_plan(masks, images, settings, chosen, progress)
         folder = runfolder.make_run_folder(Path(chosen.out), chosen.name or _default_name(settings, chosen))
         _open_run(folder, settings, plan, world)

@@ -143,6 +143,16 @@ def test_a_process_that_fails_ends_the_other_in_plain_words(folders: Folders, tm
     assert "another process of this training cannot be reached" in ends[0][1]
 
 
+def test_processes_that_cannot_share_a_run_give_the_same_reason(folders: Folders, tmp_path: Path) -> None:
+    """A rival loss in two processes: both say so, and no run folder is made."""
+    options = {"masks": str(folders.masks), "out": str(tmp_path / "runs"), "set": ["loss.kind=gce"], "device": "cpu"}
+    processes = start_two(options)
+    ends = [process.communicate(timeout=120) for process in processes]
+    assert all(process.returncode for process in processes)
+    assert all("loss.kind = gce is for one process, but torchrun starts 2" in err for _, err in ends), ends
+    assert not (tmp_path / "runs").exists()
+
+
 class Half(World):
     """A process whose partner's parts are known: what the sum over both would be, without a second process."""
 
