@@ -85,7 +85,7 @@ def prepare(size: int) -> tuple[Callable[[], None], Callable[[], None]]:
     torch.manual_seed(0)
     network = build_network(settings.network, 1, CLASSES)
     learner = Learner(network, make_teacher(network), make_optimiser(network, settings))
-    learner.epoch = settings.loss.dice_epochs
+    learner.step = settings.loss.dice_steps
     labels = torch.zeros(settings.optimiser.batch_size, size, size, dtype=torch.long)
     labels[:, size // 4 : size // 2, size // 4 : size // 2] = 1
     labels[:, size // 2 : size - size // 4, size // 3 : size // 2] = 2

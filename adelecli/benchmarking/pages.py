@@ -31,7 +31,7 @@ the seeds. Gap recovered: (method - `noisy`) / (`clean` - `noisy`) on the last f
 `ema`, not only over `noisy`. Label error: wrong voxels per voxel of true or noisy foreground, on the slices that were learnt from;
 of the removable: relative to what the noise's exact posterior removes; harm: changed voxels per foreground voxel of cases
 without noise. A class that was never learnt (`-`) is a cold start and says nothing about noise:
-raise `loss.dice_epochs` for all methods."""
+raise `loss.dice_steps` for all methods."""
 
 
 def format_page(tables: Sequence[Table]) -> str:

@@ -30,8 +30,11 @@ DECIDING = (
 )  # fmt: skip
 """What a result depends on in the package; a change anywhere else leaves finished results valid."""
 
-EQUAL = ("optimiser.batch_size", "data.slices_per_epoch", "data.empty_share", "data.val_slices", "data.val_share")
-"""Settings that a preset may not change here: they decide the steps, and what is held out."""
+EQUAL = (
+    "optimiser.batch_size", "data.slices_per_epoch", "data.empty_share", "data.val_slices", "data.val_share",
+    "augment.brightness", "augment.contrast", "augment.noise", "augment.flip", "augment.rotate", "augment.scale", "augment.shift",
+)  # fmt: skip
+"""Settings that a preset may not change here: they decide the steps, what is held out, and what is shown."""
 
 
 def hash_values(values: object) -> str:

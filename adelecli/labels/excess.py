@@ -86,19 +86,22 @@ class Gate:
     network: tuple[float, ...]
     threshold: float
 
-    def excess(self, labels: IndexArray, prediction: IndexArray, scale: float = 1.0) -> float:
-        """The excess of one case; index arrays of one shape ``[S, H, W]`` or ``[H, W]``; NaN where no class can judge.
-
-        ``scale``: pixels of these arrays per pixel of the network's grid, along a side.
-        """
+    def count(self, labels: IndexArray, prediction: IndexArray) -> npt.NDArray[np.int64]:
+        """What is to be known of slices ``[S, H, W]`` or ``[H, W]`` of a case: ``count_overlap`` ``[4, K - 1]``; slices add up."""
         filled = ((labels > 0) & (labels != IGNORE)).any(axis=(-1, -2))  # as the cases of the estimate were
-        agreed, seen, area, edges = count_overlap(labels[filled], prediction[filled], len(self.network) + 1)
-        ratios = _divide(_divide(seen - agreed, seen), _expect(np.array(self.network), area, edges, scale))
-        return _mean(ratios)
+        return np.array(count_overlap(labels[filled], prediction[filled], len(self.network) + 1))
 
-    def admits(self, labels: IndexArray, prediction: IndexArray, scale: float = 1.0) -> bool:
+    def excess(self, counts: npt.NDArray[np.int64], scale: float = 1.0) -> float:
+        """The excess of a case from its ``count``; NaN where no class can judge.
+
+        ``scale``: pixels of the counted arrays per pixel of the network's grid, along a side.
+        """
+        agreed, seen, area, edges = counts
+        return _mean(_divide(_divide(seen - agreed, seen), _expect(np.array(self.network), area, edges, scale)))
+
+    def admits(self, counts: npt.NDArray[np.int64], scale: float = 1.0) -> bool:
         """Whether a case is to be corrected; see ``excess``."""
-        return bool(self.excess(labels, prediction, scale) >= self.threshold)
+        return bool(self.excess(counts, scale) >= self.threshold)
 
 
 @dataclass(frozen=True)

@@ -107,6 +107,17 @@ class Tiles(msgspec.Struct, frozen=True, kw_only=True):
     overlap: Annotated[float, msgspec.Meta(ge=0, lt=1)]
 
 
+class GateEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """Which cases look noisy enough to be corrected (`labels.excess.Gate`).
+
+    ``network``: per foreground class the disagreement of two networks, ``None`` for a class that does not judge;
+    ``threshold``: the least excess of a case that is corrected.
+    """
+
+    network: tuple[Share | None, ...]
+    threshold: Annotated[float, msgspec.Meta(ge=0)]
+
+
 class Contract(msgspec.Struct, frozen=True, kw_only=True):
     """Everything that must be known to run a model: classes and channels in network order, sampling, provenance.
 
@@ -115,7 +126,8 @@ class Contract(msgspec.Struct, frozen=True, kw_only=True):
     ``scales`` and ``flips``: the fractions and mirrored axes (of H and W: "y", "x") averaged inside the graph; ``divisor``:
     the multiple to which the graph itself pads its sizes, ``padding``: by repetition of the border, or with zeros.
     ``batch``: the only batch size that the graph takes (``None``: any). ``tiles``: ``None`` takes whole slices.
-    ``precision``: of the arithmetic in the graph; inputs and outputs are float32 in any case.
+    ``precision``: of the arithmetic in the graph; inputs and outputs are float32 in any case. ``gate``: ``None`` corrects every
+    case.
 
     ``run`` says where the weights come from (``id``, ``data``: fingerprint of all training inputs, ``versions``...),
     ``parity`` how the export was proved, ``validation`` what was measured at export, ``weights_sha256`` is
@@ -139,6 +151,7 @@ class Contract(msgspec.Struct, frozen=True, kw_only=True):
     tiles: Tiles | None = None
     precision: Precision = "fp32"
     constraint: Constraint
+    gate: GateEntry | None = None
     run: dict[str, Any]
     parity: dict[str, Any]
     validation: dict[str, Any] = {}
@@ -217,6 +230,8 @@ def _find_faults(contract: Contract) -> Iterator[str]:
             yield f"`channels[{i}].percentiles` do not ascend"
         if channel.clip is not None and channel.clip[0] >= channel.clip[1]:
             yield f"`channels[{i}].clip` does not ascend"
+    if contract.gate is not None and len(contract.gate.network) != len(contract.classes) - 1:
+        yield f"`gate.network` has {len(contract.gate.network)} entries for {len(contract.classes) - 1} foreground classes"
     if not contract.scales:
         yield "`scales` is empty"
     if contract.tiles is not None and len(contract.tiles.shape) != contract.dims:

@@ -64,7 +64,7 @@ def teach_peer(
 ) -> torch.Tensor:
     """One step of the second network on ``batch`` (image, labels), and the loss of the first, whose logits are ``own``.
 
-    Soft Dice is added in the same epochs as for the first network. A loss or gradient that is not finite is skipped. For one process
+    Soft Dice is added in the same steps as for the first network. A loss or gradient that is not finite is skipped. For one process
     alone: which losses are small is known only for the whole batch.
     """
     assert learner.peer is not None
@@ -72,7 +72,7 @@ def teach_peer(
     network = cast_network(learner.peer.network, settings.precision, image.device)
     logits = logits_at_scales(network, image, settings.loss.scales, int(2**settings.network.depth))
     mine, theirs = exchange_losses(own, logits, labels, forget_rate(settings.coteaching, learner.epoch + 1))
-    if learner.epoch < settings.loss.dice_epochs:
+    if learner.step < settings.loss.dice_steps:
         theirs = theirs + torch.stack([soft_dice(z, labels) for z in logits]).mean()
     if bool(torch.isfinite(theirs)):
         descend(learner.peer, settings, theirs, ALONE)

@@ -13,14 +13,13 @@ from typing import TYPE_CHECKING
 import msgspec
 import numpy as np
 
-from adelecli.errors import InputError
 from adelecli.labels.classes import IGNORE
 from adelecli.labels.excess import Counts, Noise, count_overlap, estimate_noise
 from adelecli.progress import Progress
-from adelecli.training import runfolder
 from adelecli.training.dataset import find_training_rows
 from adelecli.training.loop import Experiment, train_epoch
 from adelecli.training.network import MultiScale
+from adelecli.training.noisefile import read_noise, write_noise
 from adelecli.training.relabelling import predict_rows
 from adelecli.training.settings import CorrectionSettings, LossSettings
 
@@ -32,7 +31,6 @@ if TYPE_CHECKING:
 
     from adelecli.training.checkpoint import Learner
 
-NOISE = "noise.json"
 LEAST_CASES = 4
 """Fewer training cases than this cannot be halved and judged; their labels are corrected unasked, as the paper does."""
 _SEED = 7919  # the networks that are compared must not start as the one that is kept
@@ -49,34 +47,16 @@ def measure_noise(experiment: Experiment, start: Callable[[Experiment], Learner]
     cases = np.unique(experiment.slices.table["case"][rows])
     if not (settings.noise.enabled and settings.correction.enabled) or len(cases) < LEAST_CASES:
         return None
-    if (folder / NOISE).exists():
-        return read_noise(folder)
+    measured = read_noise(folder)
+    if measured is not None:
+        return measured
     half = np.random.default_rng((settings.seed, 5)).permutation(len(cases)) % 2
     half_of = dict(zip(cases.tolist(), half.tolist(), strict=True))
     part_of = np.array([half_of[case] for case in experiment.slices.table["case"][rows].tolist()])
     models = [_train_half(experiment, start, rows[part_of != part], part) for part in (0, 1)]
     noise = estimate_noise(_count(experiment, models, rows, half_of), seed=settings.seed)
-    runfolder.write_json(folder / NOISE, msgspec.to_builtins(noise))
+    write_noise(folder, noise)
     return noise
-
-
-def read_noise(folder: Path) -> Noise | None:
-    """What was measured in the run ``folder``; ``None`` where nothing was. Raises ``InputError`` for a damaged file."""
-    if not (folder / NOISE).exists():
-        return None
-    try:
-        return msgspec.convert(_with_nan(runfolder.read_json(folder / NOISE)), Noise)
-    except msgspec.ValidationError as error:
-        raise InputError(f"is damaged ({error})", path=folder / NOISE, remedy="remove it and resume") from None
-
-
-def _with_nan(value: object) -> object:
-    """JSON has no NaN: msgspec writes it as null. The threshold alone may truly be nothing."""
-    if isinstance(value, dict):
-        return {k: v if k == "threshold" else _with_nan(v) for k, v in value.items()}
-    if isinstance(value, list):
-        return [_with_nan(item) for item in value]
-    return float("nan") if value is None else value
 
 
 def _train_half(
@@ -84,11 +64,11 @@ def _train_half(
 ) -> MultiScale:
     """The moving average of a plain network (cross-entropy, one scale) after ``noise.steps`` steps on ``rows``."""
     settings = experiment.settings
-    dice = settings.loss.dice_epochs
+    dice = settings.loss.dice_steps
     plain = msgspec.structs.replace(
         settings,
         seed=settings.seed + _SEED * (part + 1),
-        loss=LossSettings(scales=((1, 1),), weight=0.0, dice_epochs=dice),
+        loss=LossSettings(scales=((1, 1),), weight=0.0, dice_steps=dice),
         correction=CorrectionSettings(enabled=False),
         coteaching=type(settings.coteaching)(),
     )

@@ -17,9 +17,10 @@ import numpy as np
 from adelecli.errors import ConfigError, InputError, OutputError
 from adelecli.keywords import read_keywords
 from adelecli.progress import Callback, Progress, ignore_progress
-from adelecli.runtime.contract import ClassEntry, Contract
 from adelecli.runtime.inspection import hash_weights
 from adelecli.training import runfolder
+from adelecli.training.contracting import choose_triggered, make_contract
+from adelecli.training.noisefile import read_noise
 from adelecli.training.options import PRECISIONS, ExportKeywords, ExportOptions
 from adelecli.training.plan import PlanRecord
 from adelecli.training.registration import register_model
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from onnx import ModelProto
 
+    from adelecli.labels.excess import Noise
+    from adelecli.runtime.contract import Contract
     from adelecli.training.network import MultiScale
     from adelecli.training.settings import Scale, Settings
 
@@ -74,6 +77,7 @@ class FinishedRun:
     run: dict[str, object]
     onsets: dict[str, int | None]
     samples: Samples
+    noise: Noise | None = None
 
 
 def export(
@@ -167,9 +171,8 @@ def read_run(folder: Path) -> FinishedRun:
     samples = read_samples(folder / "samples.safetensors")
     onset = state["onset"]
     assert isinstance(onset, dict)
-    return FinishedRun(
-        folder, read_settings(folder / "config.toml"), plan, runfolder.read_json(folder / "run.json"), onset, samples
-    )
+    run, noise = runfolder.read_json(folder / "run.json"), read_noise(folder)
+    return FinishedRun(folder, read_settings(folder / "config.toml"), plan, run, onset, samples, noise)
 
 
 def load_model(finished: FinishedRun, scales: tuple[Scale, ...]) -> MultiScale:
@@ -214,52 +217,3 @@ def parse_scales(texts: Any) -> tuple[Scale, ...]:
             raise ConfigError(f"{text!r} is no scale", remedy="write an integer fraction, for instance 7/10")
         scales.append((int(n), int(d or 1)))
     return tuple(scales)
-
-
-def choose_triggered(finished: FinishedRun, options: ExportOptions) -> frozenset[str]:
-    """The classes that may be corrected: those named, else those whose onset was seen. Raises ``ConfigError`` for an unknown one."""
-    known = finished.plan.class_names[1:]
-    if options.triggered is None:
-        return frozenset(name for name in known if finished.onsets.get(name) is not None)
-    for name in options.triggered:
-        if name not in known:
-            raise ConfigError(f"there is no class {name!r}", remedy=f"the classes are {', '.join(known)}")
-    return frozenset(options.triggered)
-
-
-def make_contract(finished: FinishedRun, scales: tuple[Scale, ...], options: ExportOptions, proof: Proof) -> Contract:
-    """The contract of the file (onnx design page, section 4.1)."""
-    plan, settings = finished.plan, finished.settings
-    triggered = choose_triggered(finished, options)
-    entries = zip(plan.class_ids, plan.class_names, plan.class_colours, proof.taus, strict=True)
-    classes = tuple(
-        ClassEntry(
-            id=identity,
-            name=name,
-            colour=colour,
-            triggered=name in triggered,
-            onset=finished.onsets.get(name),
-            tau=tau,
-        )
-        for identity, name, colour, tau in entries
-    )
-    run = {key: finished.run[key] for key in ("id", "versions", "seed", "preset", "data")}
-    return Contract(
-        name=options.name or str(finished.run["id"]),
-        dims=2,
-        classes=classes,
-        ignore=plan.ignore,
-        channels=plan.channels,
-        channel_names=plan.channel_names,
-        grid=plan.grid,
-        scales=scales,
-        divisor=2**settings.network.depth,
-        precision=options.precision,  # type: ignore[arg-type]  # held to PRECISIONS before
-        constraint=settings.correction.constraint,
-        run=run,
-        parity=proof.parity,
-        validation=proof.validation,
-        weights_sha256=proof.weights_sha256,
-        licence=options.licence or "unknown",
-        created=time.strftime("%Y-%m-%dT%H:%M:%S%z"),
-    )

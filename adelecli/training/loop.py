@@ -169,7 +169,7 @@ def take_step(
         loss = loss + settings.loss.weight * terms["consistency"]
     if settings.loss.reduction == "sum":
         loss = loss * len(scales)
-    if learner.epoch < settings.loss.dice_epochs:
+    if learner.step < settings.loss.dice_steps:
         terms["dice"] = torch.stack([soft_dice(z, labels, pool) for z in logits]).mean()
         loss = loss + terms["dice"]
     total, *values = torch.stack([loss, *terms.values()]).tolist()  # one wait for the device, not one a term

@@ -1,4 +1,4 @@
-"""Presets: named differences from the default settings, which are those of ``adele``.
+"""Presets: named differences from the defaults of ``settings``.
 
 The three besides ``adele`` exist so that the published behaviour can be measured beside ours on the same data (algorithm section 6):
 ``paper`` is the method as the article describes it, ``segthor-code`` and ``voc-code`` what the two halves of the authors' published
@@ -12,11 +12,16 @@ _PLAIN_START = {"norm": "batch", "prior_bias": False}
 _CODE_OPTIMISER = {"name": "sgd", "warmup_steps": 0, "clip_norm": 0.0}
 
 PRESETS: dict[str, dict[str, object]] = {
-    "adele": {},
+    # what wins the measurements (docs/learning.md); the differences to `paper` stand in docs/settings.md
+    "adele": {
+        "correction": {"start": 0.6},
+        "noise": {"enabled": True},
+        "augment": {"rotate": 15.0, "scale": 0.15, "shift": 0.05, "brightness": 0.1, "contrast": 0.1},
+    },
     # network and optimiser are the user's there, so they stay ours but for the batch norm
     "paper": {
         "network": {**_PLAIN_START},
-        "loss": {"dice_epochs": 0},
+        "loss": {"dice_steps": 0},
         "correction": {"tau": 0.8, "guard": 1.0},
         "teacher": {"enabled": False},
     },
@@ -25,7 +30,7 @@ PRESETS: dict[str, dict[str, object]] = {
         "data": {"max_size": 256, "intensity": "volume", "slices_per_epoch": 0, "empty_share": 1.0},
         "network": {**_PLAIN_START, "width": 64, "depth": 4},
         "optimiser": {**_CODE_OPTIMISER, "lr": 0.01, "momentum": 0.99, "weight_decay": 0.0, "batch_size": 5},
-        "loss": {"temperature": 3.0, "dice_epochs": 0},
+        "loss": {"temperature": 3.0, "dice_steps": 0},
         "onset": {"rule": "trimmed", "reference": "current"},
         "correction": {
             "tau": 0.7,
@@ -44,7 +49,7 @@ PRESETS: dict[str, dict[str, object]] = {
         "data": {"max_size": 448, "intensity": "fixed", "slices_per_epoch": 0, "empty_share": 1.0},
         "network": {**_PLAIN_START},
         "optimiser": {**_CODE_OPTIMISER, "lr": 0.001, "momentum": 0.9, "weight_decay": 5e-4, "batch_size": 10},
-        "loss": {"temperature": 3.0, "reduction": "sum", "dice_epochs": 0},
+        "loss": {"temperature": 3.0, "reduction": "sum", "dice_steps": 0},
         "onset": {"consecutive": 1, "forced_epoch": 16},
         "correction": {
             "tau": 0.8,

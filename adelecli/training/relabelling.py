@@ -119,7 +119,8 @@ def correct_case(
     each time would otherwise vanish step by step. What it cancels goes back to the original labels.
     """
     case = int(slices.table["case"][rows[0]])
-    if rule.gate is not None and not rule.gate.admits(np.array(slices.labels[rows]), prediction[0]):
+    gate = rule.gate
+    if gate is not None and not gate.admits(gate.count(np.array(slices.labels[rows]), prediction[0])):
         return before.copy(), ()
     after = correct_labels(before, *prediction, rule, present=_present(slices, case, rule))
     if guard >= 1:

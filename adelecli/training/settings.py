@@ -96,8 +96,8 @@ class LossSettings(Struct, frozen=True, forbid_unknown_fields=True):
     weight: Annotated[float, Meta(ge=0)] = 1.0
     gate: Share = 0.8
     """Consistency counts for images where the mean probability reaches this somewhere."""
-    dice_epochs: Natural = 2
-    """Epochs in which soft Dice is added: cross-entropy alone may leave small classes unlearnt for long."""
+    dice_steps: Natural = 300
+    """First steps in which soft Dice is added: cross-entropy alone may leave small classes unlearnt for long."""
 
 
 class OnsetSettings(Struct, frozen=True, forbid_unknown_fields=True):
@@ -152,7 +152,7 @@ class CorrectionSettings(Struct, frozen=True, forbid_unknown_fields=True):
 class NoiseSettings(Struct, frozen=True, forbid_unknown_fields=True):
     """How noisy the labels are, asked before anything is corrected (``crossfit.py``): clean labels are left alone."""
 
-    enabled: bool = True
+    enabled: bool = False
     steps: Count = 600
     """Optimiser steps of each of the two networks that are compared."""
     cases: Count = 400

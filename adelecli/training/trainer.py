@@ -22,7 +22,7 @@ from adelecli.training import runfolder
 from adelecli.training.caching import write_cache
 from adelecli.training.checkpoint import Learner, load_checkpoint, save_checkpoint
 from adelecli.training.conflicts import refuse_conflicts
-from adelecli.training.crossfit import measure_noise, read_noise
+from adelecli.training.crossfit import measure_noise
 from adelecli.training.dataset import find_training_rows, open_slices
 from adelecli.training.distribution import count_processes, join_world, read_local_rank
 from adelecli.training.finishing import explain_onsets, finish_run
@@ -30,6 +30,7 @@ from adelecli.training.keeping import discard_kept
 from adelecli.training.loop import Experiment, run_epochs
 from adelecli.training.memory import keep_freed_memory
 from adelecli.training.network import build_network, set_prior_bias
+from adelecli.training.noisefile import read_noise
 from adelecli.training.options import TrainKeywords, TrainOptions
 from adelecli.training.plan import RunPlan, make_plan, read_plan
 from adelecli.training.precision import make_scaler
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from adelecli.labels.classes import ClassTable
+    from adelecli.labels.excess import Noise
     from adelecli.training.dataset import Slices
     from adelecli.training.distribution import World
 

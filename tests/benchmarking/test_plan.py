@@ -50,7 +50,7 @@ def test_every_method_shares_steps_network_and_optimiser() -> None:
                 common.data,
             )
             assert settings.correction.tau == 0.7
-            assert settings.loss.dice_epochs == common.loss.dice_epochs
+            assert settings.loss.dice_steps == common.loss.dice_steps
 
 
 def test_methods_are_what_their_names_say() -> None:

@@ -89,12 +89,14 @@ def test_the_gate_reads_a_case_as_the_estimate_did_on_any_grid():
     labels[:, 8:24, 8:24], prediction[:, 10:28, 8:24] = 1, 1
     gate = Gate((0.1,), 1.2)
     expected = math.sqrt(VARIANCE * 0.01 + (JITTER * (64 + 68) / (256 + 288) * math.pi / 4) ** 2)
-    assert gate.excess(labels, prediction) == pytest.approx((1 - 14 / 20) / expected)
-    doubled = [np.repeat(np.repeat(a, 2, -1), 2, -2) for a in (labels, prediction)]
-    assert gate.excess(*doubled, scale=2.0) == pytest.approx(gate.excess(labels, prediction))
-    assert gate.admits(labels, prediction)
-    assert not gate.admits(labels, labels)
-    assert not Gate((math.nan,), 0.0).admits(labels, rng.integers(0, 2, labels.shape).astype(np.uint8))
+    counts = gate.count(labels, prediction)
+    assert gate.excess(counts) == pytest.approx((1 - 14 / 20) / expected)
+    doubled = gate.count(*(np.repeat(np.repeat(a, 2, -1), 2, -2) for a in (labels, prediction)))
+    assert gate.excess(doubled, scale=2.0) == pytest.approx(gate.excess(counts))
+    assert np.array_equal(sum(gate.count(one, other) for one, other in zip(labels, prediction, strict=True)), counts)
+    assert gate.admits(counts)
+    assert not gate.admits(gate.count(labels, labels))
+    assert not Gate((math.nan,), 0.0).admits(gate.count(labels, rng.integers(0, 2, labels.shape).astype(np.uint8)))
 
 
 def test_a_class_that_no_case_shows_is_clean():

@@ -50,4 +50,4 @@ def test_predictions_of_the_epoch_need_slices_that_stay_in_place(folders: Folder
     with pytest.raises(ConfigError, match="moves them"):
         train(folders.masks, out=tmp_path / "runs", set=settings, epochs=1, device="cpu")
     assert not (tmp_path / "runs").exists()
-    refuse_conflicts(resolve_settings(overrides=("correction.predictions=epoch", "augment.noise=0.1")), ALONE)
+    refuse_conflicts(resolve_settings("paper", overrides=("correction.predictions=epoch", "augment.noise=0.1")), ALONE)

@@ -92,7 +92,7 @@ def test_the_sum_over_scales_is_three_times_their_mean() -> None:
     steps = []
     for reduction in ("mean", "sum"):
         learner, experiment, image, labels = start(
-            np.ones((2, 8, 8), np.uint8), 2, f"loss.reduction={reduction!r}", "loss.dice_epochs=0", "loss.gate=0",
+            np.ones((2, 8, 8), np.uint8), 2, f"loss.reduction={reduction!r}", "loss.dice_steps=0", "loss.gate=0",
             "optimiser.name='sgd'", "optimiser.momentum=0", "optimiser.weight_decay=0", "optimiser.clip_norm=0",
         )  # fmt: skip
         before = weights_of(learner)

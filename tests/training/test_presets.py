@@ -54,7 +54,7 @@ def test_a_published_preset_has_the_values_of_the_table(preset: str) -> None:
     assert not settings.teacher.enabled
     assert settings.correction.guard == 1
     assert not settings.network.prior_bias
-    assert settings.loss.dice_epochs == 0
+    assert settings.loss.dice_steps == 0
 
 
 def test_the_default_is_adele_with_nothing_of_the_code() -> None:
