@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "adelecli"
 FILES = sorted(PACKAGE.rglob("*.py"))
 
-LEAVES = {"errors", "keywords", "progress", "version"}
+LEAVES = {"errors", "flow", "keywords", "progress", "scratch", "version"}
 PURE = {"labels", "dynamics"}
 EDGES = {"runtime", "store", "volumes"}
 PUBLIC = "the public API"  # adelecli/__init__.py, as in `import adelecli`
@@ -35,6 +35,8 @@ ARROWS = {
     "labels": {"errors"},
     "dynamics": {"errors"},
     "keywords": {"errors"},
+    "scratch": {"errors"},
+    "flow": set(),
     "progress": set(),
     "errors": set(),
     "version": set(),
@@ -68,6 +70,8 @@ PLAIN = {
     "errors": set(),
     "keywords": {"_typeshed"},
     "progress": set(),
+    "scratch": {"numpy"},
+    "flow": set(),
     "version": set(),
     "cli": {"msgspec"},
 }
