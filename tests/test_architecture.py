@@ -52,6 +52,7 @@ DOORS = {
     "onnx": {"training"},
     "onnxscript": {"training"},
     "safetensors": {"training"},
+    "distributed": {"pipeline"},
     "click": {"cli"},
     "rich": {"cli"},
     "nibabel": {"volumes"},

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from adelecli.errors import CaseError
+from adelecli.scratch import let_go
 from adelecli.store.documents import Document, read_document
 from adelecli.store.layout import Shape, plan_chunks, shard_keys
 
@@ -46,6 +47,7 @@ def hash_array(array: Array) -> str:
     digest = hashlib.sha256()
     for part in array:
         digest.update(to_bytes(part))
+        let_go(array)
     return digest.hexdigest()
 
 
@@ -67,6 +69,14 @@ def write_volume(folder: Path, array: Array, attributes: Document | None = None)
     )  # fmt: skip
     for start in range(0, array.shape[0], shards[0]):
         target[start : start + shards[0]] = np.ascontiguousarray(array[start : start + shards[0]])
+        let_go(array)
+
+
+def limit_threads() -> None:
+    """Let zarr use one thread in this process: in a pool of workers each core has its worker already."""
+    import zarr
+
+    zarr.config.set({"threading.max_workers": 1, "async.concurrency": 2})
 
 
 def write_bytes(folder: Path, data: bytes) -> None:
