@@ -166,15 +166,20 @@ def resize_labels(labels: NDArray[Scalar], size: tuple[int, int]) -> NDArray[Sca
 def _resample(image: NDArray[np.float32], axis: int, length: int) -> NDArray[np.float32]:
     """Resample one axis (-1 or -2) to ``length``: the nearest sample plus weighted differences from it.
 
-    Differences, not a weighted sum: they are zero on a constant, whatever the rounding of the weights.
+    Differences, not a weighted sum: they are zero on a constant, whatever the rounding of the weights. Columns are resampled
+    as the rows of the transposed image, which gives the same values (all is elementwise) in a third of the time.
     """
+    if axis == -1:
+        turned = _resample(np.ascontiguousarray(image.swapaxes(-1, -2)), -2, length)
+        return np.ascontiguousarray(turned.swapaxes(-1, -2))
     nearest, taps, weights = _plan_taps(image.shape[axis], length)
     base = np.take(image, nearest, axis=axis)
     resampled = base.copy()
+    difference = np.empty_like(base)
     for tap, weight in zip(taps, weights, strict=True):
-        difference = np.take(image, tap, axis=axis)
+        np.take(image, tap, axis=axis, out=difference, mode="clip")  # the taps lie inside; checking them costs a copy
         difference -= base
-        difference *= weight if axis == -1 else weight[:, None]
+        difference *= weight[:, None]
         resampled += difference
     return resampled
 

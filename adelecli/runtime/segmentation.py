@@ -113,7 +113,8 @@ def _segment_batch(
     if (height, width) == shape:
         label, confidence = model.run(pad_image(prepared, model.contract.grid.canvas))
         return label[:, :height, :width], confidence[:, :height, :width]
-    return _choose_classes(resize_image(_run_padded(model, prepared), (shape[0], shape[1])))
+    answers = [choose_classes(one, (shape[0], shape[1])) for one in _run_padded(model, prepared)]
+    return np.stack([label for label, _ in answers]), np.stack([confidence for _, confidence in answers])
 
 
 def _segment_tiles(
@@ -122,9 +123,8 @@ def _segment_tiles(
     """The same for slices that are run in tiles, one slice at a time: only its probabilities are held."""
     overlap = choose_overlap(model.contract)
     blended = (blend_tiles(image, lambda part: _run_padded(model, part), tile, overlap) for image in prepared)
-    answers = [_choose_classes(resize_image(one[None], (shape[0], shape[1]))) for one in blended]
-    labels, confidences = zip(*answers, strict=True)
-    return np.concatenate(labels), np.concatenate(confidences)
+    answers = [choose_classes(one, (shape[0], shape[1])) for one in blended]
+    return np.stack([label for label, _ in answers]), np.stack([confidence for _, confidence in answers])
 
 
 def _run_padded(model: Model, image: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -132,5 +132,18 @@ def _run_padded(model: Model, image: NDArray[np.float32]) -> NDArray[np.float32]
     return model.run_probabilities(pad_image(image, model.contract.grid.canvas))[..., :height, :width]
 
 
-def _choose_classes(probabilities: NDArray[np.float32]) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
-    return probabilities.argmax(axis=1).astype(np.uint8), probabilities.max(axis=1)
+def choose_classes(
+    probabilities: NDArray[np.float32], size: tuple[int, int]
+) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+    """The best class and its probability, both [*size], of ``probabilities`` [K, h, w] brought to ``size``.
+
+    Class by class, which keeps a plane in the processor's cache and never holds K of them at the larger size. Of equal
+    classes the first is taken, as by ``argmax``; NaN stays NaN in the confidence.
+    """
+    label = np.zeros(size, np.uint8)
+    confidence = resize_image(probabilities[0], size).copy()
+    for k in range(1, len(probabilities)):
+        plane = resize_image(probabilities[k], size)
+        np.copyto(label, np.uint8(k), where=plane > confidence)
+        np.maximum(confidence, plane, out=confidence)
+    return label, confidence

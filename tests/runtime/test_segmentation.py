@@ -188,3 +188,15 @@ def test_a_gpu_gets_runs_of_one_shape(make, monkeypatch):
     spy = Spy(**(fields | {"device": Device("cuda:0", "cuda")}))
     np.testing.assert_array_equal(collect(spy, image)[0], expected[0])
     assert shapes == [(3, 1, 5, 6)] * 3
+
+
+@pytest.mark.parametrize("size", [(5, 7), (11, 13), (3, 20)])
+def test_classes_chosen_plane_by_plane_are_those_of_all_at_once(size):
+    """The first of equal classes, as `argmax` says; a NaN comes out in the confidence."""
+    probabilities = np.random.default_rng(0).integers(0, 4, (5, 5, 7)).astype(np.float32) / 4
+    whole = resize_image(probabilities, size)
+    label, confidence = segmentation.choose_classes(probabilities, size)
+    np.testing.assert_array_equal(label, whole.argmax(axis=0))
+    np.testing.assert_array_equal(confidence, whole.max(axis=0))
+    probabilities[2, 1, 1] = np.nan
+    assert np.isnan(segmentation.choose_classes(probabilities, (5, 7))[1]).any()
