@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import platform
 import time
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -136,8 +137,9 @@ def _treat_all(run: _Run, treatment: Treatment, cases: list[Case]) -> None:
     if options.workers > 1 or options.scheduler is not None:
         _treat_elsewhere(run, todo, announce)
     else:
-        for record in run_cases(todo, treatment, session, run.store, announce):
-            run.keep(record)
+        with closing(run_cases(todo, treatment, session, run.store, announce)) as records:
+            for record in records:
+                run.keep(record)
     session.progress(Progress(run.command.name, len(cases), len(cases)))
 
 

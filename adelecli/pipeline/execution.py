@@ -20,7 +20,7 @@ from adelecli.pipeline.records import CaseRecord
 from adelecli.store.publication import publish_case
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Generator, Iterable
     from concurrent.futures import Future
     from types import TracebackType
 
@@ -66,7 +66,7 @@ def run_cases(
     session: Session,
     store: Store | None,
     announce: Callable[[str], None],
-) -> Iterator[CaseRecord]:
+) -> Generator[CaseRecord, None, None]:
     """Treat ``cases`` and publish them into ``store``; yields each one's record in order, once it is on the disk.
 
     ``announce`` is told each id before the network is asked about it.

@@ -68,8 +68,16 @@ def write_volume(folder: Path, array: Array, attributes: Document | None = None)
         attributes=attributes, config={"write_empty_chunks": True},
     )  # fmt: skip
     for start in range(0, array.shape[0], shards[0]):
-        target[start : start + shards[0]] = np.ascontiguousarray(array[start : start + shards[0]])
-        let_go(array)
+        target[start : start + shards[0]] = _copy_row(array[start : start + shards[0]])
+
+
+def _copy_row(view: Array) -> Array:
+    """A copy of ``view``, plane by plane: a strided view of a mapped volume reaches over many times its own size of it."""
+    row = np.empty(view.shape, view.dtype)
+    for target, plane in zip(row, view, strict=True):
+        target[...] = plane
+        let_go(view)
+    return row
 
 
 def limit_threads() -> None:
