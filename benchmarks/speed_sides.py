@@ -63,7 +63,7 @@ def do_correct(task: dict[str, Any]) -> dict[str, float]:
     model.run(np.zeros((1, 1, side, side), np.float32))  # the session's own peak
     base = read_status("VmHWM")
     del model
-    begin = time.perf_counter()
+    begin, used = time.perf_counter(), time.process_time()
     report = adelecli.correct(
         masks,
         out=Path(task["work"]) / "out.zarr",
@@ -74,11 +74,12 @@ def do_correct(task: dict[str, Any]) -> dict[str, float]:
         workers=task.get("workers", 1),
         cases=ids,
     )
-    seconds = time.perf_counter() - begin
+    seconds, cpu = time.perf_counter() - begin, time.process_time() - used
     assert report.exit_code == 0, report
     peak = read_status("VmHWM")
     skipped = sum(case.skipped_slices for case in report.cases)
-    return {"seconds": seconds, "peak_mb": peak, "beyond_mb": peak - base, "skipped": skipped} | report.run.seconds
+    figures = {"seconds": seconds, "cpu": cpu, "peak_mb": peak, "beyond_mb": peak - base, "skipped": skipped}
+    return figures | report.run.seconds
 
 
 def do_bare(task: dict[str, Any]) -> dict[str, float]:
@@ -97,10 +98,10 @@ def do_bare(task: dict[str, Any]) -> dict[str, float]:
     normalise, size = fit_normaliser(image, model.contract.channels), (task["shown"], task["shown"])
     tiles = [np.ascontiguousarray(resize_image(normalise(image[:, i]), size)[None]) for i in range(image.shape[1])]
     outputs = ["label", "confidence"] if task["shown"] == task["size"] else ["probabilities"]
-    begin = time.perf_counter()
+    begin, used = time.perf_counter(), time.process_time()
     for tile in tiles:
         model._session.run(outputs, {"image": tile}, model._options)
-    return {"seconds": time.perf_counter() - begin}
+    return {"seconds": time.perf_counter() - begin, "cpu": time.process_time() - used}
 
 
 def do_monai(task: dict[str, Any]) -> dict[str, float]:
@@ -149,7 +150,7 @@ def load_network(task: dict[str, Any]) -> Any:
 
     path = Path(task["work"]) / "network.safetensors"
     if not path.exists():
-        save_file(phantom_ct.make_network().state_dict(), path)
+        save_file({name: value.clone() for name, value in phantom_ct.make_network().state_dict().items()}, path)
     network = phantom_ct.make_network(steps=0)
     network.load_state_dict(load_file(path))
     torch.set_grad_enabled(mode=False)
