@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "adelecli"
 FILES = sorted(PACKAGE.rglob("*.py"))
 
-LEAVES = {"errors", "keywords", "progress", "version"}
+LEAVES = {"errors", "flow", "keywords", "progress", "scratch", "version"}
 PURE = {"labels", "dynamics"}
 EDGES = {"runtime", "store", "volumes"}
 PUBLIC = "the public API"  # adelecli/__init__.py, as in `import adelecli`
@@ -36,6 +36,8 @@ ARROWS = {
     "labels": {"errors"},
     "dynamics": {"errors"},
     "keywords": {"errors"},
+    "scratch": {"errors"},
+    "flow": set(),
     "progress": set(),
     "errors": set(),
     "version": set(),
@@ -52,6 +54,7 @@ DOORS = {
     "google": {"training"},  # protobuf, for the one exception that onnx lets through
     "onnxscript": {"training"},
     "safetensors": {"training"},
+    "distributed": {"pipeline"},
     "click": {"cli"},
     "rich": {"cli"},
     "nibabel": {"volumes"},
@@ -70,6 +73,8 @@ PLAIN = {
     "errors": set(),
     "keywords": {"_typeshed"},
     "progress": set(),
+    "scratch": {"numpy"},
+    "flow": set(),
     "version": set(),
     "cli": {"msgspec"},
 }

@@ -47,6 +47,7 @@ dry_run = options.flag("--dry-run", "Do everything but write.")
 @options.resume
 @options.overwrite
 @options.confidence_maps
+@options.execution
 @options.report
 @options.fail_fast
 def correct(masks: Path | None = None, *, out: Path, progress: Callback, **given: Any) -> Outcome:
@@ -70,6 +71,7 @@ def correct(masks: Path | None = None, *, out: Path, progress: Callback, **given
 @options.resume
 @options.overwrite
 @options.confidence_maps
+@options.execution
 @options.report
 @options.fail_fast
 def predict(

@@ -61,6 +61,36 @@ report = click.option("--report", type=FILE, metavar="FILE.json", help="Write th
 fail_fast = flag("--fail-fast", "Stop at the first case that fails.")
 confidence_maps = flag("--confidence-maps", "Store the network's confidence too, as 8 bits a voxel.")
 
+_EXECUTION = (
+    click.option(
+        "--provider",
+        type=click.Choice(["cuda", "tensorrt"]),
+        help="Use the GPU through this provider of onnxruntime, and never fall back [default: cuda, where usable].",
+    ),
+    click.option(
+        "--engine-cache",
+        type=FILE,
+        metavar="DIR",
+        help="Where TensorRT keeps built engines [default: the user's cache].",
+    ),
+    click.option("--gpu-mem", metavar="SIZE", help="Most GPU memory that the network may take, such as 6G."),
+    click.option("--workers", type=int, metavar="N", help="Processes, each with one thread [default: one, all cores]."),
+    click.option("--max-ram", metavar="SIZE", help="Most memory that the whole run may take, such as 8G."),
+    click.option(
+        "--shard", metavar="I/N", help="Do only part I of N of the cases [default: Slurm's array variables, else all]."
+    ),
+    click.option(
+        "--scheduler", metavar="ADDRESS", help="Do the cases on this Dask cluster (tls://, or this machine's)."
+    ),
+)
+
+
+def execution(command: Decorated) -> Decorated:
+    """Where, and by how many processes, cases are treated; none of it changes a result."""
+    for option in reversed(_EXECUTION):
+        command = option(command)
+    return command
+
 
 def read_confidence(
     context: click.Context,  # noqa: ARG001 - the signature is click's

@@ -49,7 +49,11 @@ def show_report(console: Console, report: Report, out: Path) -> None:
     ended = Counter(case.status for case in report.cases)
     summary = ", ".join(f"{count} {status}" for status, count in ended.items()) or "no cases"
     where = "nothing was written (--dry-run)" if report.run.options.get("dry_run") else f"in {out}"
-    show_line(console, f"{summary}, {where}; {sum(report.run.seconds.values()):.1f} s on {report.run.device_used}")
+    skipped, slices = (sum(getattr(case, name) or 0 for case in report.cases) for name in ("skipped_slices", "slices"))
+    if skipped:
+        show_line(console, f"the network was not asked about {skipped} of {slices} slices: no label could change there")
+    seconds = report.run.elapsed or sum(report.run.seconds.values())
+    show_line(console, f"{summary}, {where}; {seconds:.1f} s on {report.run.device_used}")
 
 
 def _show_totals(console: Console, report: Report) -> None:

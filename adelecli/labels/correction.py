@@ -89,6 +89,20 @@ def correct_labels(
     return corrected
 
 
+def may_change(held: frozenset[int], rule: Rule, *, ignored: bool, present: frozenset[int] = frozenset()) -> bool:
+    """Whether ``rule`` could change any pixel of a slice, whatever a network says of it: else nobody need ask.
+
+    ``held``: the classes of the slice's original label (`find_present`); ``ignored``: whether it holds ``IGNORE`` too;
+    ``present``: the classes of the volume. A pixel can change when its class may be left and another may be taken.
+    """
+    if not rule.active or (rule.constraint == "slice" and not held & rule.active):
+        return False
+    sources = (held if rule.any_source else held & (rule.active | {0})) - rule.protect
+    allowed = {"slice": held, "volume": present, "none": rule.active}[rule.constraint]
+    targets = (rule.active & allowed) | ({0} - rule.protect)
+    return any(targets - {source} for source in sources) or bool(ignored and rule.fill_ignore and targets)
+
+
 def find_present(labels: LabelArray) -> frozenset[int]:
     """The class indices that occur in an array, without ``IGNORE``; union the parts of a volume for ``present``."""
     seen = np.zeros(256, np.bool_)

@@ -1,79 +1,61 @@
-"""The loop over cases that ``correct`` and ``predict`` share: one session, one case at a time, each published when it is done.
+"""A run over many cases, as ``correct`` and ``predict`` share it: what is chosen, where it is done, what is told of it.
 
 What must hold: one bad case never stops the batch (unless ``fail_fast``), its error stands in the report; an interruption at any
 moment leaves every published case whole; nothing is trusted because a file exists. Errors that concern the whole run (the
-model, the device, the disk) do stop it.
+model, the device, the disk) do stop it. Where cases are treated (here, in worker processes, on a cluster, in parts on machines
+that do not know each other) changes nothing in what stands in the store.
 """
 
 from __future__ import annotations
 
 import platform
 import time
-from dataclasses import dataclass, field
+from contextlib import closing
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import msgspec
-
-from adelecli.errors import CaseError, ModelError
-from adelecli.pipeline.discovery import find_hash, find_model
+from adelecli.errors import CaseError, ConfigError
+from adelecli.pipeline.budget import check_budget
+from adelecli.pipeline.cluster import check_address, run_on_cluster
+from adelecli.pipeline.execution import note_failure, run_cases
 from adelecli.pipeline.filing import check_file_target, write_text
 from adelecli.pipeline.options import BatchOptions, StrPath, match_ids
-from adelecli.pipeline.provenance import Clock, describe_platform, list_libraries, measure_peak_memory
+from adelecli.pipeline.provenance import describe_platform, list_libraries, measure_peak_memory
 from adelecli.pipeline.records import CaseRecord, ModelRecord, Report, RunRecord, rank_cases
 from adelecli.pipeline.resumption import find_finished
+from adelecli.pipeline.session import Command, Job, Session, Treatment, open_session
+from adelecli.pipeline.shards import Shard, find_shard, freeze_cases
+from adelecli.pipeline.workers import run_in_processes
 from adelecli.progress import Callback, Progress
-from adelecli.runtime.models import Model, open_model
 from adelecli.store.collection import Store, create_store
-from adelecli.store.publication import publish_case
 from adelecli.version import __version__
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
-    import numpy as np
-    from numpy.typing import NDArray
-
-    from adelecli.store.frame import Frame
     from adelecli.volumes.cases import Case, Pairing
 
 
-@dataclass(frozen=True)
-class Outcome:
-    """What a case is to be published as: label arrays by name ``[Z, Y, X]`` on the source grid, each with its class entries."""
-
-    record: CaseRecord
-    frame: Frame
-    labels: Mapping[str, tuple[NDArray[np.unsignedinteger], list[dict[str, object]]]]
-    confidence: NDArray[np.uint8] | None = None
-
-
 @dataclass
-class Session:
-    """What every case of a run shares."""
+class _Run:
+    """A run on its way: what it shares, where it writes, and what has come out so far."""
 
-    model: Model
-    options: BatchOptions
-    progress: Callback
-    clock: Clock
-    notices: list[str] = field(default_factory=list)
+    command: Command
+    session: Session
+    store: Store | None
+    shard: Shard | None
+    begin: float = field(default_factory=time.perf_counter)
+    peak_memory_mb: float = 0.0
+    records: list[CaseRecord] = field(default_factory=list)
 
-    def notify(self, notice: str | None) -> None:
-        """Show a line to whoever watches, and keep it for the report."""
-        if notice:
-            self.notices.append(notice)
-            self.progress(Progress("model", notice=notice))
-
-
-@dataclass(frozen=True)
-class Command:
-    """What is special about a command: its name, and how it makes, for a session, the function that treats one case.
-
-    ``prepare`` may raise ``ConfigError``: it is called before anything is written.
-    """
-
-    name: str
-    prepare: Callable[[Session], Callable[[Case], Outcome]]
+    def keep(self, record: CaseRecord) -> None:
+        """Take a case's record in; raises CaseError for a failed one under ``fail_fast``."""
+        self.records.append(record)
+        if record.error is not None:
+            self.session.progress(Progress("case", case=record.id, notice=record.error))
+            if self.session.options.fail_fast:
+                raise CaseError(record.error)
 
 
 def run_batch(command: Command, pairing: Pairing, out: StrPath, options: BatchOptions, progress: Callback) -> Report:
@@ -82,102 +64,128 @@ def run_batch(command: Command, pairing: Pairing, out: StrPath, options: BatchOp
     Raises ``ConfigError``, ``DeviceError``, ``ModelError``, ``InputError`` or ``OutputError`` before the first case, and
     ``CaseError`` under ``fail_fast``; the report file is written in that case too.
     """
-    ids = set(match_ids([case.id for case in pairing.cases] + [name for name, _ in pairing.faults], options.cases))
-    cases = [case for case in pairing.cases if case.id in ids]
+    faults = dict(pairing.faults)
+    ids = match_ids([*(case.id for case in pairing.cases), *faults], options.cases)
     report_file = check_file_target(Path(options.report)) if options.report is not None else None
-    session = _open_session(options, progress)
-    treat = command.prepare(session)
-    store = None if options.dry_run else _open_store(command, out, session)
-    finished = find_finished(store, cases) if store is not None and options.resume else {}
-    records: list[CaseRecord] = []
+    shard = find_shard(options.shard)
+    _check_execution(options, shard)
+    session = open_session(options, progress, None if options.dry_run else Path(out))
+    treatment = command.prepare(session)
+    session.notify(pairing.describe_spare())
+    cases = {case.id: case for case in pairing.cases if case.id in set(ids)}
+    if options.max_ram_bytes is not None:
+        check_budget(session.model, cases.values(), options.max_ram_bytes)
+    store = None if options.dry_run else _open_store(command, out, session, shard)
+    run = _Run(command, session, store, shard)
     try:
-        for name, fault in pairing.faults:
-            if name in ids:
-                _keep(_note_failure(name, fault, session), records, options)
-        for done, case in enumerate(cases):
-            progress(Progress(command.name, done, len(cases), case.id))
-            _keep(finished.get(case.id) or _run_case(case, treat, session, store), records, options)
-        progress(Progress(command.name, len(cases), len(cases)))
+        mine = ids if shard is None else _cut_part(run, shard, ids)
+        _refuse_faults(run, mine, cases, faults)
+        todo = [cases[name] for name in sorted(mine) if name in cases]
+        _treat_all(run, treatment, todo)
     finally:
-        report = _make_report(command, session, records)
+        report = _make_report(run)
         if report_file is not None:
             write_text(report_file, report.to_json())
     return report
 
 
-def _keep(record: CaseRecord, records: list[CaseRecord], options: BatchOptions) -> None:
-    records.append(record)
-    if options.fail_fast and record.error is not None:
-        raise CaseError(record.error)
+def _check_execution(options: BatchOptions, shard: Shard | None) -> None:
+    if options.scheduler is not None:
+        check_address(options.scheduler)
+    if shard is not None and options.overwrite:
+        fact = "`shard` and `overwrite` contradict each other: each part would delete the others' results"
+        raise ConfigError(fact, remedy="remove the store first, or name another --out")
 
 
-def _open_session(options: BatchOptions, progress: Callback) -> Session:
-    clock = Clock()
-    path = find_model(options.model)
-    with clock.stage("model"):
-        model = open_model(path, options.device, sha256=find_hash(path))
-    if model.contract.dims != 2:
-        raise ModelError("takes whole volumes", path=path, remedy="use a model of slices (`dims` 2 in its contract)")
-    session = Session(model, options, progress, clock)
-    session.notify(model.device.notice)
-    return session
+def _open_store(command: Command, out: StrPath, session: Session, shard: Shard | None) -> Store:
+    options = session.options
+    identity = {"command": command.name, "model": session.model.sha256, "options": options.identity()}
+    resume = options.resume or shard is not None  # the parts of a run join the store that the first of them made
+    return create_store(Path(out), run=identity, overwrite=options.overwrite, resume=resume)
 
 
-def _open_store(command: Command, out: StrPath, session: Session) -> Store:
-    identity = {"command": command.name, "model": session.model.sha256, "options": session.options.identity()}
-    return create_store(Path(out), run=identity, overwrite=session.options.overwrite, resume=session.options.resume)
+def _cut_part(run: _Run, shard: Shard, ids: list[str]) -> list[str]:
+    """This part's ids, from the list that the first part wrote down."""
+    frozen = sorted(ids) if run.store is None else freeze_cases(run.store, ids)
+    spare = len(set(ids) - set(frozen))
+    if spare:
+        run.session.notify(f"{spare} cases came after the run began and are left out; start another run for them")
+    return shard.cut(frozen)
 
 
-def _run_case(case: Case, treat: Callable[[Case], Outcome], session: Session, store: Store | None) -> CaseRecord:
-    begin = time.perf_counter()
+def _refuse_faults(run: _Run, mine: list[str], cases: dict[str, Case], faults: dict[str, CaseError]) -> None:
+    gone = CaseError("was there when the run began and is gone", remedy="put its files back and resume the run")
+    for name in mine:
+        if name not in cases:
+            run.keep(note_failure(name, faults.get(name) or gone))
+
+
+def _treat_all(run: _Run, treatment: Treatment, cases: list[Case]) -> None:
+    """Take up what is finished, treat the rest, and tell of each."""
+    session, started = run.session, iter(range(len(cases)))
+
+    def announce(name: str) -> None:
+        session.progress(Progress(run.command.name, next(started), len(cases), name))
+
+    looks_back = run.store is not None and (session.options.resume or run.shard is not None)
+    finished = find_finished(run.store, cases) if run.store is not None and looks_back else {}
+    for name, record in finished.items():
+        announce(name)
+        run.keep(record)
+    todo = [case for case in cases if case.id not in finished]
+    options = session.options
+    if options.workers > 1 or options.scheduler is not None:
+        _treat_elsewhere(run, todo, announce)
+    else:
+        with closing(run_cases(todo, treatment, session, run.store, announce)) as records:
+            for record in records:
+                run.keep(record)
+    session.progress(Progress(run.command.name, len(cases), len(cases)))
+
+
+def _treat_elsewhere(run: _Run, cases: list[Case], announce: Callable[[str], None]) -> None:
+    options, model = run.session.options, run.session.model
+    job = Job(run.command, options, model.path.absolute(), model.sha256, None if run.store is None else run.store.path)
+    run.session.model = replace(model, _session=None, _buffers=None)  # the workers have their own; this one is memory
+    if options.scheduler is not None:
+        answers = run_on_cluster(cases, job, options.scheduler)
+    else:
+        answers = run_in_processes(cases, job, min(options.workers, max(1, len(cases))))
     try:
-        outcome = treat(case)
-        record = msgspec.structs.replace(outcome.record, seconds=round(time.perf_counter() - begin, 3))
-        if store is not None:
-            with session.clock.stage("write"):
-                _publish(store, outcome, record)
-    except CaseError as error:
-        return _note_failure(case.id, _name_file(error, case), session)
-    except MemoryError:
-        fact, remedy = "does not fit into memory", "crop it, or use a machine with more memory"
-        return _note_failure(case.id, CaseError(fact, path=case.images[0], remedy=remedy), session)
-    return record
+        for answer in answers:
+            announce(answer.record.id)
+            for stage, seconds in answer.seconds.items():
+                run.session.clock.seconds[stage] = run.session.clock.seconds.get(stage, 0.0) + seconds
+            run.peak_memory_mb = max(run.peak_memory_mb, answer.peak_memory_mb or 0.0)
+            run.keep(answer.record)
+    finally:
+        answers.close()
+        if run.store is not None:
+            run.store.remove_leftovers()
 
 
-def _name_file(error: CaseError, case: Case) -> CaseError:
-    """The error itself, with the image's path where it was raised by a room that knows arrays but no files."""
-    return error if error.path is not None else CaseError(error.fact, path=case.images[0], remedy=error.remedy)
-
-
-def _note_failure(name: str, error: CaseError, session: Session) -> CaseRecord:
-    session.progress(Progress("case", case=name, notice=str(error)))
-    return CaseRecord(id=name, status="failed", error=str(error))
-
-
-def _publish(store: Store, outcome: Outcome, record: CaseRecord) -> None:
-    with publish_case(store, record.id) as draft:
-        for name, (labels, classes) in outcome.labels.items():
-            draft.write_labels(name, labels, outcome.frame, classes)
-        if outcome.confidence is not None:
-            draft.write_map("confidence", outcome.confidence)
-        draft.set_record(msgspec.to_builtins(record))
-
-
-def _make_report(command: Command, session: Session, records: list[CaseRecord]) -> Report:
-    contract, options = session.model.contract, session.options
-    run = RunRecord(
-        command=command.name,
+def _make_report(run: _Run) -> Report:
+    session = run.session
+    contract, options, device = session.model.contract, session.options, session.model.device
+    own = measure_peak_memory()
+    record = RunRecord(
+        command=run.command.name,
         adele=__version__,
         python=platform.python_version(),
         platform=describe_platform(),
         libraries=list_libraries(),
         model=ModelRecord(contract.name, session.model.sha256, str(contract.run.get("id") or "") or None),
         options=options.identity()
+        | options.execution()
         | {"cases": list(options.cases), "dry_run": options.dry_run, "resume": options.resume},
         device_asked=options.device,
-        device_used=session.model.device.name,
+        device_used=device.name,
         started=session.clock.started,
         seconds=session.clock.rounded(),
-        peak_memory_mb=measure_peak_memory(),
+        peak_memory_mb=None if own is None else max(own, run.peak_memory_mb),
+        elapsed=round(time.perf_counter() - run.begin, 3),
+        tf32=device.tf32,
+        shard=None if run.shard is None else f"{run.shard.number}/{run.shard.count}",
     )
-    return Report(run, rank_cases(tuple(sorted(records, key=lambda record: record.id))), tuple(session.notices))
+    cases = rank_cases(tuple(sorted(run.records, key=lambda case: case.id)))
+    return Report(record, cases, tuple(session.notices))

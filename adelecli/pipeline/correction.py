@@ -1,12 +1,14 @@
 """``correct``: masks in, corrected masks out, by the network's confident disagreement with them.
 
-For each case: read mask and image and hold them to each other; ids to class indices; segment the canonical slices; change what
+For each case: read mask and image and hold them to each other; ids to class indices; segment the canonical slices in which the
+rule could change anything (the others would stay as they are, whatever the network said, so it is not asked); change what
 ``labels.correct_labels`` lets change (the one rule that training uses too); back to the source grid and its ids; quarantine a case
 that would change too much; publish original, corrected and change map together with the record.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Unpack
@@ -14,18 +16,22 @@ from typing import TYPE_CHECKING, Unpack
 import msgspec
 import numpy as np
 
-from adelecli.errors import ConfigError
+from adelecli.errors import CaseError, ConfigError
 from adelecli.keywords import read_keywords
 from adelecli.labels.classes import IGNORE, ClassTable
-from adelecli.labels.correction import Change, Rule, correct_labels, count_changes, find_present
+from adelecli.labels.correction import Change, Rule, correct_labels, count_changes, find_present, may_change
 from adelecli.labels.entries import list_entries
-from adelecli.pipeline.batch import Command, Outcome, Session, run_batch
+from adelecli.labels.excess import Gate
+from adelecli.pipeline.batch import run_batch
 from adelecli.pipeline.frames import make_frame, read_table
-from adelecli.pipeline.inference import ConfidenceSummary, cut_slices, read_volume, segment_case
+from adelecli.pipeline.inference import ConfidenceSummary, cut_slices, read_volume, restore_volume, segment_case
 from adelecli.pipeline.options import CorrectKeywords, CorrectOptions, StrPath
 from adelecli.pipeline.records import CaseRecord, ClassRecord, Report, Status
 from adelecli.pipeline.resumption import hash_inputs
+from adelecli.pipeline.session import Command, Outcome, Session, Treatment
 from adelecli.progress import Callback, ignore_progress
+from adelecli.runtime.preparation import in_plane_spacing, plan_size
+from adelecli.scratch import cut_slabs, let_go
 from adelecli.store.arrays import hash_array
 from adelecli.store.changes import map_changes
 from adelecli.store.layout import CHANGE_CLASSES
@@ -33,14 +39,15 @@ from adelecli.volumes.cases import find_masks, pair_cases
 from adelecli.volumes.reading import check_pair, read_labels
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from numpy.typing import NDArray
 
+    from adelecli.labels.classes import LabelArray
+    from adelecli.pipeline.records import Hashes
     from adelecli.runtime.contract import Contract
+    from adelecli.scratch import Allocate
     from adelecli.volumes.cases import Case
     from adelecli.volumes.geometry import Geometry
-    from adelecli.volumes.reading import Volume
+    from adelecli.volumes.reading import Labels, Volume
 
 
 def correct(
@@ -61,16 +68,18 @@ def correct(
     chosen = read_keywords(CorrectOptions, options)
     folder = Path(masks) if masks is not None else find_masks(Path())
     pairing = pair_cases(folder, Path(chosen.images) if chosen.images is not None else None)
+    return run_batch(Command("correct", prepare_correction), pairing, out, chosen, progress)
 
-    def prepare(session: Session) -> Callable[[Case], Outcome]:
-        table = read_table(session.model.contract)
-        rule = make_rule(session.model.contract, table, chosen)
-        if not rule.active:
-            session.notify(_explain_idleness(chosen))
-        session.notify(pairing.describe_spare())
-        return _Corrector(session, table, rule, chosen.max_change).treat
 
-    return run_batch(Command("correct", prepare), pairing, out, chosen, progress)
+def prepare_correction(session: Session) -> Treatment:
+    """How ``correct`` treats its cases in ``session``; ``ConfigError`` as ``make_rule``."""
+    options = session.options
+    assert isinstance(options, CorrectOptions)
+    table = read_table(session.model.contract)
+    rule = make_rule(session.model.contract, table, options)
+    if not rule.active:
+        session.notify(_explain_idleness(options))
+    return _Corrector(session, table, rule, options.max_change)
 
 
 def make_rule(contract: Contract, table: ClassTable, options: CorrectOptions) -> Rule:
@@ -93,7 +102,11 @@ def make_rule(contract: Contract, table: ClassTable, options: CorrectOptions) ->
         both = ", ".join(table.names[index] for index in sorted(named & protect))
         raise ConfigError(f"{both}: both in `classes` and in `protect`", remedy="leave it in one of them")
     constraint = options.constraint or contract.constraint
-    return Rule(tuple(tau), (named or triggered) - {0}, constraint, protect=protect)
+    gate = contract.gate
+    if gate is None or named:  # who names classes has judged the cases
+        return Rule(tuple(tau), (named or triggered) - {0}, constraint, protect=protect)
+    network = tuple(math.nan if value is None else value for value in gate.network)
+    return Rule(tuple(tau), triggered - {0}, constraint, protect=protect, gate=Gate(network, gate.threshold))
 
 
 def _explain_idleness(options: CorrectOptions) -> str:
@@ -105,13 +118,28 @@ def _explain_idleness(options: CorrectOptions) -> str:
 
 
 @dataclass(frozen=True)
-class _Work:
-    """A case after the rule: canonical indices ``[Z, Y, X]`` before and after, what they come to, and the confidence."""
+class _Loaded:
+    """A case as it was read: hashes of its files, label ids, class indices ``[Z, Y, X]`` on the source grid, and the image."""
 
-    before: NDArray[np.uint8]
+    hashes: Hashes
+    labels: Labels
+    indices: NDArray[np.uint8]
+    volume: Volume
+
+
+@dataclass(frozen=True)
+class _Work:
+    """A case after the rule: indices ``[Z, Y, X]`` on the source grid, what changed, the confidence, and how much was skipped.
+
+    ``excess``: how much more the labels disagree with the network than honest ones would; ``None`` where nobody asked.
+    """
+
     after: NDArray[np.uint8]
     changes: tuple[Change, ...]
     confidence: ConfidenceSummary
+    slices: int
+    skipped: int
+    excess: float | None = None
 
 
 @dataclass(frozen=True)
@@ -121,21 +149,23 @@ class _Corrector:
     rule: Rule
     max_change: float
 
-    def treat(self, case: Case) -> Outcome:
-        clock = self.session.clock
+    def read(self, case: Case) -> _Loaded:
         assert case.mask is not None  # pair_cases gives every case its mask, or makes it a fault
-        with clock.stage("read"):
-            hashes = hash_inputs(case)
-            labels = read_labels(case.mask)
-            volume = read_volume(case, self.session)
-            check_pair(volume.geometry, labels.geometry, case)
-            indices = self.table.encode(labels.array, path=case.mask)
-        geometry = labels.geometry
-        work = self._correct_volume(geometry.to_canonical(indices), volume)
-        with clock.stage("count"):
+        allocate = self.session.scratch.allocate
+        hashes = hash_inputs(case)
+        labels = read_labels(case.mask, allocate)
+        volume = read_volume(case, self.session)
+        check_pair(volume.geometry, labels.geometry, case)
+        return _Loaded(hashes, labels, encode_volume(self.table, labels.array, allocate, path=case.mask), volume)
+
+    def treat(self, case: Case, loaded: _Loaded) -> Outcome:
+        assert case.mask is not None
+        geometry, allocate, original = loaded.labels.geometry, self.session.scratch.allocate, loaded.labels.array
+        work = self._correct_volume(geometry, loaded)
+        with self.session.clock.stage("count"):
             refused = any(change.share > self.max_change for change in work.changes[1:])
-            after = work.before if refused else work.after
-            result = restore_ids(self.table, geometry.from_canonical(after), labels.array.dtype)
+            after = loaded.indices if refused else work.after
+            result = restore_volume(self.table, after, original.dtype, allocate)
             status: Status = "quarantined" if refused else "corrected" if any_changed(work.changes) else "unchanged"
             record = CaseRecord(
                 id=case.id,
@@ -143,27 +173,104 @@ class _Corrector:
                 classes=describe_changes(self.table, work.changes, geometry),
                 changed_share=max((change.share for change in work.changes[1:]), default=0.0),
                 mean_confidence=work.confidence.mean,
-                hashes=msgspec.structs.replace(hashes, result=hash_array(result)),
+                hashes=msgspec.structs.replace(loaded.hashes, result=hash_array(result)),
+                slices=work.slices,
+                skipped_slices=work.skipped,
+                excess=None if work.excess is None or not math.isfinite(work.excess) else round(work.excess, 4),
             )
+            changed = allocate(original.shape, np.dtype(np.uint8))
+            for part in cut_slabs(original):
+                changed[part] = map_changes(original[part], result[part])
+                let_go(changed, original, result)
         entries = list_entries(self.table)
         arrays = {
-            "original": (labels.array, entries),
+            "original": (original, entries),
             "corrected": (result, entries),
-            "change": (map_changes(labels.array, result), [dict(entry) for entry in CHANGE_CLASSES]),
+            "change": (changed, [dict(entry) for entry in CHANGE_CLASSES]),
         }
         return Outcome(record, make_frame(geometry, case.mask), arrays, work.confidence.restore_map(geometry))
 
-    def _correct_volume(self, before: NDArray[np.uint8], volume: Volume) -> _Work:
-        axis = self.session.model.contract.grid.axis
-        after = before.copy()
-        old, new = cut_slices(before, axis), cut_slices(after, axis)
-        confidence = ConfidenceSummary(before.shape, axis, keep_map=self.session.options.confidence_maps)
-        present = find_present(before)
-        for index, label, sure in segment_case(volume, self.session):
+    def _correct_volume(self, geometry: Geometry, loaded: _Loaded) -> _Work:
+        """Ask the network about the slices that could change and apply the rule to them, one by one."""
+        axis, keep_map = self.session.model.contract.grid.axis, self.session.options.confidence_maps
+        allocate = self.session.scratch.allocate
+        before = loaded.indices
+        after = _copy_volume(before, allocate)
+        old, new = (cut_slices(geometry.to_canonical(array), axis) for array in (before, after))
+        confidence = ConfidenceSummary(geometry.canonical_shape, axis, allocate if keep_map else None)
+        present, open_slices = self._find_open_slices(old)
+        numbers = range(len(old)) if keep_map else sorted(open_slices)  # a map of confidence needs all of them
+        gate, seen = self.rule.gate, np.zeros((4, len(self.table) - 1), np.int64)
+        for index, label, sure in segment_case(loaded.volume, self.session, numbers):
             with self.session.clock.stage("correct"):
                 new[index] = correct_labels(old[index], label, sure, self.rule, present=present)
-                confidence.add(index, sure, (label > 0) | ((old[index] > 0) & (old[index] != IGNORE)))
-        return _Work(before, after, count_changes(before, after, len(self.table)), confidence)
+                if gate is not None and index in open_slices:
+                    seen += gate.count(old[index], label)
+                counted = (label > 0) | ((old[index] > 0) & (old[index] != IGNORE))
+                confidence.add(index, sure, counted if index in open_slices else None)
+                let_go(before, after)
+        with self.session.clock.stage("count"):
+            scale = self._find_scale(old.shape[1:], loaded.volume.geometry)
+            if gate is not None and not gate.admits(seen, scale):
+                after = before  # its labels look like honest ones
+            changes = count_slabs(before, after, len(self.table))
+        excess = None if gate is None else gate.excess(seen, scale)
+        return _Work(after, changes, confidence, len(old), len(old) - len(numbers), excess)
+
+    def _find_scale(self, shape: tuple[int, ...], geometry: Geometry) -> float:
+        """Pixels of a slice of the file per pixel of the network's grid, along a side (the geometric mean of both)."""
+        grid = self.session.model.contract.grid
+        height, width = shape
+        rows, columns = plan_size(height, width, in_plane_spacing(geometry.canonical_spacing, grid.axis), grid)
+        return math.sqrt(height / rows * width / columns)
+
+    def _find_open_slices(self, slices: NDArray[np.uint8]) -> tuple[frozenset[int], frozenset[int]]:
+        """The classes of the volume, and the slices in which the rule could change anything at all."""
+        with self.session.clock.stage("correct"):
+            held, ignored = [], []
+            for one in slices:
+                held.append(find_present(one))
+                ignored.append(self.rule.fill_ignore and bool((one == IGNORE).any()))
+                let_go(slices)
+            present = frozenset().union(*held)
+            could = [
+                may_change(classes, self.rule, ignored=ignore, present=present)
+                for classes, ignore in zip(held, ignored, strict=True)
+            ]
+        return present, frozenset(index for index, possible in enumerate(could) if possible)
+
+
+def encode_volume(
+    table: ClassTable, labels: LabelArray, allocate: Allocate, *, path: object = None
+) -> NDArray[np.uint8]:
+    """``table.encode`` slab by slab, into an array that ``allocate`` makes; the same error for a label of no class."""
+    indices: NDArray[np.uint8] = allocate(labels.shape, np.dtype(np.uint8))
+    for part in cut_slabs(labels):
+        try:
+            indices[part] = table.encode(labels[part], path=path)
+        except CaseError:
+            table.encode(labels, path=path)  # its count and place are those of the volume
+            raise
+        let_go(indices, labels)
+    return indices
+
+
+def _copy_volume(volume: NDArray[np.uint8], allocate: Allocate) -> NDArray[np.uint8]:
+    copy: NDArray[np.uint8] = allocate(volume.shape, volume.dtype)
+    for part in cut_slabs(volume):
+        copy[part] = volume[part]
+        let_go(copy, volume)
+    return copy
+
+
+def count_slabs(before: NDArray[np.uint8], after: NDArray[np.uint8], n_classes: int) -> tuple[Change, ...]:
+    """``count_changes`` of two volumes ``[Z, Y, X]``, slab by slab."""
+    total = (Change(),) * n_classes
+    for part in cut_slabs(before):
+        found = count_changes(before[part], after[part], n_classes)
+        total = tuple(one + other for one, other in zip(total, found, strict=True))
+        let_go(before, after)
+    return total
 
 
 def any_changed(changes: tuple[Change, ...]) -> bool:
@@ -194,11 +301,3 @@ def describe_changes(table: ClassTable, changes: tuple[Change, ...], geometry: G
         )
         for number, name, change in zip(table.ids, table.names, changes, strict=True)
     )
-
-
-def restore_ids(
-    table: ClassTable, indices: NDArray[np.uint8], dtype: np.dtype[np.unsignedinteger]
-) -> NDArray[np.unsignedinteger]:
-    """Indices as ids, in the mask's own ``dtype`` unless an id does not fit into it."""
-    ids = table.decode(indices)
-    return ids.astype(dtype) if not ids.size or ids.max() <= np.iinfo(dtype).max else ids

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import uuid
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from adelecli.errors import ConfigError, OutputError
@@ -48,3 +50,21 @@ def write_text(path: Path, text: str) -> Path:
     with open_beside(path) as file:
         file.write(text.encode())
     return path
+
+
+def write_once(path: Path, text: str) -> str:
+    """Write ``text`` unless the file is there, and return what it holds then; whoever is first decides, and nobody sees half of it.
+
+    Raises ``OutputError`` when the disk says no.
+    """
+    draft = path.with_name(f".{path.name}.{uuid.uuid4().hex[:12]}")
+    try:
+        if not path.exists():
+            draft.write_text(text, encoding="utf-8")
+            with suppress(FileExistsError):
+                os.link(draft, path)  # unlike a rename, a link does not replace
+        return path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise OutputError(f"cannot be written ({error.strerror})", path=path, remedy="choose another --out") from error
+    finally:
+        draft.unlink(missing_ok=True)

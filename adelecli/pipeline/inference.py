@@ -13,14 +13,17 @@ import numpy as np
 from adelecli.errors import CaseError
 from adelecli.runtime.preparation import move_axis
 from adelecli.runtime.segmentation import segment_volume
+from adelecli.scratch import cut_slabs, let_go
 from adelecli.volumes.reading import check_finite, read_image
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from numpy.typing import NDArray
 
-    from adelecli.pipeline.batch import Session
+    from adelecli.labels.classes import ClassTable
+    from adelecli.pipeline.session import Session
+    from adelecli.scratch import Allocate
     from adelecli.volumes.cases import Case
     from adelecli.volumes.geometry import Geometry
     from adelecli.volumes.reading import Volume
@@ -33,17 +36,20 @@ Answer: TypeAlias = "tuple[int, NDArray[np.uint8], NDArray[np.float32]]"
 class ConfidenceSummary:
     """Mean confidence over foreground, and, where asked for, the map of all confidences as uint8 (255 = certain)."""
 
-    def __init__(self, shape: tuple[int, ...], axis: str, *, keep_map: bool) -> None:
+    def __init__(self, shape: tuple[int, ...], axis: str, allocate: Allocate | None) -> None:
+        """``allocate`` makes the map of a canonical ``shape``; without it none is kept."""
         self._total, self._count = 0.0, 0
-        self.map = np.zeros(shape, np.uint8) if keep_map else None
+        self.map = None if allocate is None else allocate(shape, np.dtype(np.uint8))
         self._slices = None if self.map is None else cut_slices(self.map, axis)
 
-    def add(self, index: int, confidence: NDArray[np.float32], foreground: NDArray[np.bool_]) -> None:
+    def add(self, index: int, confidence: NDArray[np.float32], foreground: NDArray[np.bool_] | None) -> None:
         """Take note of slice ``index``, of whose ``confidence`` ``[H, W]`` the pixels ``foreground`` count for the mean."""
-        self._total += float(confidence[foreground].sum(dtype=np.float64))
-        self._count += int(np.count_nonzero(foreground))
+        if foreground is not None:
+            self._total += float(confidence[foreground].sum(dtype=np.float64))
+            self._count += int(np.count_nonzero(foreground))
         if self._slices is not None:
             self._slices[index] = np.rint(confidence * 255)
+            let_go(self._slices)
 
     def restore_map(self, geometry: Geometry) -> NDArray[np.uint8] | None:
         """The map on the source grid, or ``None`` when none was kept."""
@@ -62,7 +68,7 @@ def cut_slices(volume: NDArray[np.uint8], axis: str) -> NDArray[np.uint8]:
 
 def read_volume(case: Case, session: Session) -> Volume:
     """Read the image of a case and hold it to what the model needs: channels, finite values, a slice axis that it has."""
-    volume = read_image(case)
+    volume = read_image(case, session.scratch.allocate)
     contract = session.model.contract
     if len(volume.array) != len(contract.channels):
         fact = f"has {len(volume.array)} channels, the model takes {len(contract.channels)}"
@@ -74,11 +80,27 @@ def read_volume(case: Case, session: Session) -> Volume:
     return volume
 
 
-def segment_case(volume: Volume, session: Session) -> Iterator[Answer]:
-    """The network's answer for every canonical slice of a volume, in order; counts its own time as ``segment``."""
+def segment_case(volume: Volume, session: Session, numbers: Sequence[int] | None = None) -> Iterator[Answer]:
+    """The network's answer for the canonical slices ``numbers`` (``None``: all), in order; counts its time as ``segment``."""
     geometry, seconds = volume.geometry, session.clock.seconds
+    image = geometry.to_canonical(volume.array)
     begin = time.perf_counter()
-    for part in segment_volume(session.model, geometry.to_canonical(volume.array), geometry.canonical_spacing):
+    for part in segment_volume(session.model, image, geometry.canonical_spacing, numbers):
         seconds["segment"] = seconds.get("segment", 0.0) + time.perf_counter() - begin
         yield part
         begin = time.perf_counter()
+
+
+def restore_volume(
+    table: ClassTable, indices: NDArray[np.uint8], dtype: np.dtype[np.unsignedinteger], allocate: Allocate
+) -> NDArray[np.unsignedinteger]:
+    """Indices ``[Z, Y, X]`` as ids, in the mask's own ``dtype`` unless an id does not fit into it; slab by slab."""
+    ids = (table.decode(indices[part]) for part in cut_slabs(indices))
+    highest = max(*table.ids, table.ignore or 0)
+    if highest > np.iinfo(dtype).max and max(int(part.max()) for part in ids) > np.iinfo(dtype).max:
+        dtype = np.dtype(np.uint16)
+    restored = allocate(indices.shape, dtype)
+    for part in cut_slabs(indices):
+        restored[part] = table.decode(indices[part])
+        let_go(restored, indices)
+    return restored

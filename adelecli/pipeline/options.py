@@ -13,6 +13,7 @@ from os import PathLike
 from typing import TYPE_CHECKING, Literal, TypedDict, TypeVar
 
 from adelecli.errors import ConfigError, InputError
+from adelecli.pipeline.sizes import read_size
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -34,6 +35,13 @@ class BatchKeywords(TypedDict, total=False):
     confidence_maps: bool
     fail_fast: bool
     report: StrPath | None
+    provider: Literal["cuda", "tensorrt"] | None
+    engine_cache: StrPath | None
+    gpu_mem: str | int | None
+    workers: int
+    max_ram: str | int | None
+    shard: str | None
+    scheduler: str | None
 
 
 class CorrectKeywords(BatchKeywords, total=False):
@@ -49,7 +57,10 @@ class CorrectKeywords(BatchKeywords, total=False):
 
 @dataclass(frozen=True)
 class BatchOptions:
-    """Options of a batch through the network; ``device`` is ``auto``, ``cpu``, ``cuda`` or ``cuda:N``."""
+    """Options of a batch through the network; ``device`` is ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
+
+    None of ``provider`` to ``scheduler`` changes a result: they say where and by how many processes it is made.
+    """
 
     model: StrPath | None = None
     device: str = "auto"
@@ -60,12 +71,43 @@ class BatchOptions:
     confidence_maps: bool = False
     fail_fast: bool = False
     report: StrPath | None = None
+    provider: Literal["cuda", "tensorrt"] | None = None
+    engine_cache: StrPath | None = None
+    gpu_mem: str | int | None = None
+    workers: int = 1
+    max_ram: str | int | None = None
+    shard: str | None = None
+    scheduler: str | None = None
 
     def __post_init__(self) -> None:
         if self.resume and self.overwrite:
             raise ConfigError("`resume` and `overwrite` contradict each other", remedy="choose one of them")
+        if self.workers < 1:
+            raise ConfigError(f"`workers` is {self.workers}", remedy="give 1 or more")
+        if self.workers > 1 and self.scheduler is not None:
+            raise ConfigError(
+                "`workers` and `scheduler` contradict each other", remedy="the cluster has its own workers"
+            )
+        for name, size in (("max_ram", self.max_ram), ("gpu_mem", self.gpu_mem)):
+            if size is not None:
+                read_size(size, name)
         if isinstance(self.cases, str):
             raise ConfigError("`cases` is a list of patterns, not one string", remedy=f"pass [{self.cases!r}]")
+
+    @property
+    def max_ram_bytes(self) -> int | None:
+        """What each process may take: the whole run's ``max_ram`` shared among its ``workers``; ``None``: no limit."""
+        return None if self.max_ram is None else read_size(self.max_ram) // self.workers
+
+    def execution(self) -> dict[str, object]:
+        """The options that say how a run was done and change nothing in its result (plain JSON values)."""
+        return {
+            "provider": self.provider,
+            "workers": self.workers,
+            "max_ram": self.max_ram,
+            "shard": self.shard,
+            "scheduler": self.scheduler,
+        }
 
     def identity(self) -> dict[str, object]:
         """The options that change the result: a run can be resumed only under the same ones (plain JSON values)."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Unpack
 
@@ -10,26 +11,27 @@ import numpy as np
 
 from adelecli.errors import InputError
 from adelecli.keywords import read_keywords
-from adelecli.labels.correction import count_changes
 from adelecli.labels.entries import list_entries
-from adelecli.pipeline.batch import Command, Outcome, Session, run_batch
-from adelecli.pipeline.correction import describe_changes, restore_ids
+from adelecli.pipeline.batch import run_batch
+from adelecli.pipeline.correction import count_slabs, describe_changes
 from adelecli.pipeline.frames import make_frame, read_table
-from adelecli.pipeline.inference import ConfidenceSummary, cut_slices, read_volume, segment_case
+from adelecli.pipeline.inference import ConfidenceSummary, cut_slices, read_volume, restore_volume, segment_case
 from adelecli.pipeline.options import BatchKeywords, BatchOptions, StrPath
 from adelecli.pipeline.records import CaseRecord, Report
 from adelecli.pipeline.resumption import hash_inputs
+from adelecli.pipeline.session import Command, Outcome, Session, Treatment
 from adelecli.progress import Callback, ignore_progress
+from adelecli.scratch import let_go
 from adelecli.store.arrays import hash_array
 from adelecli.volumes.cases import IMAGE_FOLDERS, list_images
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from numpy.typing import NDArray
 
     from adelecli.labels.classes import ClassTable
+    from adelecli.pipeline.records import Hashes
     from adelecli.volumes.cases import Case
+    from adelecli.volumes.reading import Volume
 
 
 def predict(
@@ -48,12 +50,12 @@ def predict(
     """
     chosen = read_keywords(BatchOptions, options)
     pairing = list_images(Path(images) if images is not None else _find_images())
+    return run_batch(Command("predict", prepare_prediction), pairing, out, chosen, progress)
 
-    def prepare(session: Session) -> Callable[[Case], Outcome]:
-        table = read_table(session.model.contract)
-        return lambda case: _predict_case(case, table, session)
 
-    return run_batch(Command("predict", prepare), pairing, out, chosen, progress)
+def prepare_prediction(session: Session) -> Treatment:
+    """How ``predict`` treats its cases in ``session``."""
+    return _Predictor(session, read_table(session.model.contract))
 
 
 def _find_images() -> Path:
@@ -63,26 +65,35 @@ def _find_images() -> Path:
     return found
 
 
-def _predict_case(case: Case, table: ClassTable, session: Session) -> Outcome:
-    clock, axis = session.clock, session.model.contract.grid.axis
-    with clock.stage("read"):
-        hashes = hash_inputs(case)
-        volume = read_volume(case, session)
-    geometry = volume.geometry
-    indices: NDArray[np.uint8] = np.zeros(geometry.canonical_shape, np.uint8)
-    confidence = ConfidenceSummary(indices.shape, axis, keep_map=session.options.confidence_maps)
-    slices = cut_slices(indices, axis)
-    for index, label, sure in segment_case(volume, session):
-        slices[index] = label
-        confidence.add(index, sure, label > 0)
-    with clock.stage("count"):
-        result = restore_ids(table, geometry.from_canonical(indices), np.dtype(np.uint8))
-        record = CaseRecord(
-            id=case.id,
-            status="predicted",
-            classes=describe_changes(table, count_changes(indices, indices, len(table)), geometry),
-            mean_confidence=confidence.mean,
-            hashes=msgspec.structs.replace(hashes, result=hash_array(result)),
-        )
-    arrays = {"corrected": (result, list_entries(table))}
-    return Outcome(record, make_frame(geometry, case.images[0]), arrays, confidence.restore_map(geometry))
+@dataclass(frozen=True)
+class _Predictor:
+    session: Session
+    table: ClassTable
+
+    def read(self, case: Case) -> tuple[Hashes, Volume]:
+        return hash_inputs(case), read_volume(case, self.session)
+
+    def treat(self, case: Case, loaded: tuple[Hashes, Volume]) -> Outcome:
+        """Every slice is run: there is no label that could stay as it is."""
+        hashes, volume = loaded
+        geometry, axis, allocate = volume.geometry, self.session.model.contract.grid.axis, self.session.scratch.allocate
+        indices: NDArray[np.uint8] = allocate(geometry.shape, np.dtype(np.uint8))
+        keep_map = self.session.options.confidence_maps
+        confidence = ConfidenceSummary(geometry.canonical_shape, axis, allocate if keep_map else None)
+        slices = cut_slices(geometry.to_canonical(indices), axis)
+        for index, label, sure in segment_case(volume, self.session):
+            slices[index] = label
+            confidence.add(index, sure, label > 0)
+            let_go(indices)
+        with self.session.clock.stage("count"):
+            result = restore_volume(self.table, indices, np.dtype(np.uint8), allocate)
+            record = CaseRecord(
+                id=case.id,
+                status="predicted",
+                classes=describe_changes(self.table, count_slabs(indices, indices, len(self.table)), geometry),
+                mean_confidence=confidence.mean,
+                hashes=msgspec.structs.replace(hashes, result=hash_array(result)),
+                slices=len(slices),
+            )
+        arrays = {"corrected": (result, list_entries(self.table))}
+        return Outcome(record, make_frame(geometry, case.images[0]), arrays, confidence.restore_map(geometry))

@@ -54,7 +54,10 @@ class CaseRecord(msgspec.Struct, frozen=True):
     """What happened to one case.
 
     ``changed_share`` is the largest share of any foreground class; ``mean_confidence`` the mean of the network's confidence
-    over the voxels that the mask or the network calls foreground; ``rank`` the place in the review queue (1 = look here first).
+    over the voxels that the mask or the network calls foreground, in the slices in which the correction rule could change
+    anything (in all, for a prediction); ``rank`` the place in the review queue (1 = look here first). Of its ``slices``, the
+    network was not asked about ``skipped_slices``: the rule could not have changed them, whatever it had said. ``excess``: how many
+    times more the labels disagree with the network than honest ones would (``labels.excess``), where the model knows that.
     """
 
     id: str
@@ -65,6 +68,9 @@ class CaseRecord(msgspec.Struct, frozen=True):
     rank: int | None = None
     hashes: Hashes = Hashes()
     seconds: float = 0.0
+    slices: int | None = None
+    skipped_slices: int = 0
+    excess: float | None = None
     resumed: bool = False
     error: str | None = None
 
@@ -78,7 +84,11 @@ class ModelRecord(msgspec.Struct, frozen=True):
 
 
 class RunRecord(msgspec.Struct, frozen=True):
-    """How a batch was run: enough to run it again and to explain a difference."""
+    """How a batch was run: enough to run it again and to explain a difference.
+
+    ``seconds`` per stage add up over processes and overlap in time; ``elapsed`` is the wall time from the opened model to the
+    end. ``tf32``: whether a GPU might round products to TF32 (``None``: no GPU). ``shard``: the part ``I/N`` that this was.
+    """
 
     command: str
     adele: str
@@ -92,6 +102,9 @@ class RunRecord(msgspec.Struct, frozen=True):
     started: str
     seconds: dict[str, float]
     peak_memory_mb: float | None
+    elapsed: float | None = None
+    tf32: bool | None = None
+    shard: str | None = None
 
 
 class Report(msgspec.Struct, frozen=True):

@@ -10,28 +10,24 @@ falls back, ``auto`` may fall back and says why, with nothing to say where onnxr
 
 from __future__ import annotations
 
-import contextlib
 import ctypes
 import importlib.metadata
-import io
 import os
 import re
 import sys
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from adelecli.errors import ConfigError, DeviceError
+from adelecli.runtime.acceleration import CPU, CUDA, TENSORRT, Acceleration, Provider, describe_tf32
+from adelecli.runtime.libraries import CUDA_LIBRARY, TENSORRT_LIBRARY, find_missing_library
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-CPU, CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
 PACKAGES = ("onnxruntime", "onnxruntime-gpu")
 REPAIR = "pip uninstall -y onnxruntime onnxruntime-gpu && pip install 'onnxruntime-gpu[cuda,cudnn]'"
 _OLDEST_DRIVER = {12: "525", 13: "580"}
-
-Provider = tuple[str, dict[str, str]]
 
 
 @dataclass(frozen=True)
@@ -46,10 +42,22 @@ class Device:
     providers: tuple[Provider, ...] = field(default=((CPU, {}),), repr=False)
     notice: str | None = None
 
+    @property
+    def tf32(self) -> bool | None:
+        """See `acceleration.describe_tf32`."""
+        return describe_tf32(self.providers)
+
+    @property
+    def place(self) -> tuple[str, int]:
+        """Where tensors live, in onnxruntime's words: ``("cpu", 0)`` or ``("cuda", N)``."""
+        kind, _, index = self.name.partition(":")
+        return kind, int(index or 0)
+
     def fall_back(self, reason: str) -> Device:
-        """The CPU instead, because of ``reason``. Raises DeviceError when this device was asked for by name."""
+        """The CPU instead, because of ``reason``. Raises DeviceError when this device, or a provider, was asked for by name."""
         if self.requested != "auto":
-            raise DeviceError(f"--device {self.requested} is not usable: {reason}", remedy="use --device auto or cpu")
+            remedy = "use --device auto or cpu" + (" without --provider" if "--provider" in self.requested else "")
+            raise DeviceError(f"--device {self.requested} is not usable: {reason}", remedy=remedy)
         return Device("cpu", self.requested, notice=f"GPU not used: {reason}; running on the CPU")
 
 
@@ -67,7 +75,8 @@ class Survey:
     """The facts that decide about CUDA.
 
     ``providers`` compiled into onnxruntime, installed ``packages`` of it, the ``cuda`` major version it needs (0: not
-    known), the ``driver`` (``None``: there is none) and a ``missing`` library (``None``: all load, or nobody looked).
+    known), the ``driver`` (``None``: there is none) and a ``missing`` library (``None``: all load, or nobody looked);
+    ``missing_tensorrt``: the same for TensorRT.
     """
 
     providers: tuple[str, ...]
@@ -75,6 +84,7 @@ class Survey:
     cuda: int = 0
     driver: Driver | None = None
     missing: str | None = None
+    missing_tensorrt: str | None = None
 
 
 @dataclass(frozen=True)
@@ -101,21 +111,28 @@ def load_onnxruntime() -> Any:
     return onnxruntime
 
 
-def resolve_device(request: str = "auto", survey: Callable[[], Survey] | None = None) -> Device:
-    """Choose the device for ``request``: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
+def resolve_device(
+    request: str = "auto", survey: Callable[[], Survey] | None = None, how: Acceleration | None = None
+) -> Device:
+    """Choose the device for ``request``: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``, used as ``how`` says.
 
-    ``survey`` collects the facts (default: `survey_cuda`); it is not called for ``cpu``.
-    Raises ConfigError for another request, DeviceError when CUDA was asked for and is not usable.
+    ``survey`` collects the facts (default: `survey_cuda`); it is not called for ``cpu``. A provider that is named in ``how``
+    asks for a GPU, so with it ``auto`` does not fall back either.
+    Raises ConfigError for another request, DeviceError when CUDA or TensorRT was asked for and is not usable.
     """
+    how = how or Acceleration()
     match = re.fullmatch(r"auto|cpu|cuda(?::(\d{1,3}))?", request)
     if match is None:
         raise ConfigError(f"--device {request} is not a device", remedy="use auto, cpu, cuda or cuda:N")
     if request == "cpu":
+        if how.provider is not None:
+            raise ConfigError(f"--provider {how.provider} needs a GPU, --device is cpu", remedy="leave one of them out")
         return Device("cpu", request)
-    index = int(match[1] or 0)
-    facts = (survey or survey_cuda)()
-    chosen = Device(f"cuda:{index}", request, ((CUDA, _cuda_options(index)), (CPU, {})))
-    problem = find_problem(facts, index)
+    index, tensorrt = int(match[1] or 0), how.provider == "tensorrt"
+    facts = survey() if survey is not None else survey_cuda(tensorrt=tensorrt)
+    asked = request if how.provider is None else f"{request} --provider {how.provider}"
+    chosen = Device(f"cuda:{index}", asked, how.list_providers(index))
+    problem = find_problem(facts, index, tensorrt=tensorrt)
     if problem is None:
         return chosen
     device = chosen.fall_back(problem)
@@ -124,8 +141,8 @@ def resolve_device(request: str = "auto", survey: Callable[[], Survey] | None = 
     return device
 
 
-def find_problem(facts: Survey, index: int = 0) -> str | None:
-    """Why GPU ``index`` cannot be used, as one sentence; ``None`` when nothing speaks against it."""
+def find_problem(facts: Survey, index: int = 0, *, tensorrt: bool = False) -> str | None:
+    """Why GPU ``index`` cannot be used (by TensorRT), as one sentence; ``None`` when nothing speaks against it."""
     if CUDA not in facts.providers:
         if len(facts.packages) > 1:
             return f"both {' and '.join(facts.packages)} are installed and overwrite each other ({REPAIR})"
@@ -135,10 +152,20 @@ def find_problem(facts: Survey, index: int = 0) -> str | None:
     problem = _find_driver_problem(facts.driver, facts.cuda, index)
     if problem is None and facts.missing is not None:
         return f"the CUDA library {facts.missing} is missing (pip install 'onnxruntime-gpu[cuda,cudnn]')"
+    if problem is None and tensorrt:
+        return _find_tensorrt_problem(facts)
     return problem
 
 
-def survey_cuda() -> Survey:
+def _find_tensorrt_problem(facts: Survey) -> str | None:
+    if TENSORRT not in facts.providers:
+        return "this onnxruntime was built without TensorRT"
+    if facts.missing_tensorrt is not None:
+        return f"the TensorRT library {facts.missing_tensorrt} is missing (pip install tensorrt)"
+    return None
+
+
+def survey_cuda(*, tensorrt: bool = False) -> Survey:
     """Collect the facts about CUDA on this machine; libraries are only loaded when a driver shows a GPU."""
     ort = load_onnxruntime()
     providers, packages = tuple(ort.get_available_providers()), find_packages()
@@ -147,7 +174,10 @@ def survey_cuda() -> Survey:
     driver = read_driver()
     ready = driver is not None and driver.status == 0 and driver.count > 0
     major = str(getattr(ort, "cuda_version", "") or "0").split(".")[0]
-    return Survey(providers, packages, int(major), driver, _find_missing_library(ort) if ready else None)
+    missing = find_missing_library(ort, CUDA_LIBRARY) if ready else None
+    wanted = ready and tensorrt and missing is None and TENSORRT in providers
+    lacking = find_missing_library(ort, TENSORRT_LIBRARY) if wanted else None
+    return Survey(providers, packages, int(major), driver, missing, lacking)
 
 
 def find_packages() -> tuple[str, ...]:
@@ -188,30 +218,4 @@ def _find_driver_problem(driver: Driver, cuda: int, index: int) -> str | None:
         return f"the NVIDIA driver reports no usable GPU (cuInit: {driver.status}; CUDA_VISIBLE_DEVICES: {visible})"
     if index >= driver.count:
         return f"there is no GPU {index}, the NVIDIA driver shows {driver.count}"
-    return None
-
-
-def _cuda_options(index: int) -> dict[str, str]:
-    return {
-        "device_id": str(index),
-        "cudnn_conv_algo_search": "HEURISTIC",  # EXHAUSTIVE searches anew for each of our many sizes
-        "use_tf32": "0",  # ten bits of mantissa would move confidences by 1e-3, across thresholds
-    }
-
-
-def _find_missing_library(ort: Any) -> str | None:
-    """The library that keeps the CUDA provider from loading, or ``None``."""
-    if hasattr(ort, "preload_dlls"):  # the libraries of the pip extras are not found without it
-        with contextlib.redirect_stdout(io.StringIO()):
-            ort.preload_dlls()
-    if not sys.platform.startswith("linux"):
-        return None
-    folder = Path(ort.__file__).parent / "capi"
-    with contextlib.suppress(OSError):
-        ctypes.CDLL(str(folder / "libonnxruntime_providers_shared.so"), mode=ctypes.RTLD_GLOBAL)
-    try:
-        ctypes.CDLL(str(folder / "libonnxruntime_providers_cuda.so"))
-    except OSError as error:
-        name, _, rest = str(error).partition(":")
-        return name if "cannot open shared object" in rest else None
     return None

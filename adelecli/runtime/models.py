@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from adelecli.errors import CaseError, ModelError
+from adelecli.runtime.binding import Buffers
 from adelecli.runtime.contract import METADATA_KEY, REMEDY, Contract, decode_contract
 from adelecli.runtime.devices import Device, resolve_device
 from adelecli.runtime.inspection import Anatomy, inspect_model
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
+
+    from adelecli.runtime.acceleration import Acceleration
+    from adelecli.runtime.binding import Form
 
 MAX_BYTES = 1 << 30
 INPUT = "image"
@@ -46,6 +50,7 @@ class Model:
     device: Device
     _session: Any = field(repr=False)
     _options: Any = field(repr=False)
+    _buffers: Buffers | None = field(default=None, repr=False)
 
     def run(self, image: NDArray[np.generic]) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
         """Segment prepared slices ``image`` [N, C, H, W]: class indices uint8 and their confidence, both [N, H, W].
@@ -71,22 +76,42 @@ class Model:
             return [np.concatenate(arrays) for arrays in zip(*parts, strict=True)]
         feed = {INPUT: np.ascontiguousarray(image, dtype=np.float32)}
         try:
+            if self._buffers is not None:
+                return self._buffers.run(INPUT, feed[INPUT], self._list_forms(outputs, image.shape), self._options)
             computed: Sequence[Any] = self._session.run(outputs, feed, self._options)
         except list_errors() as error:
             raise _explain_failure(error, image.shape) from None
         return computed
 
+    def _list_forms(self, outputs: list[str], shape: tuple[int, ...]) -> dict[str, Form]:
+        """Shape and dtype of each output for an image of ``shape``."""
+        count, size = shape[0], shape[2:]
+        forms: dict[str, Form] = {
+            "probabilities": ((count, len(self.contract.classes), *size), np.float32),
+            "label": ((count, *size), np.uint8),
+            "confidence": ((count, *size), np.float32),
+        }
+        return {name: forms[name] for name in outputs}
+
 
 def open_model(
-    path: str | Path, device: str = "auto", *, sha256: str | None = None, threads: int = 0, low_memory: bool = False
+    path: str | Path,
+    device: str = "auto",
+    *,
+    sha256: str | None = None,
+    threads: int = 0,
+    low_memory: bool = False,
+    how: Acceleration | None = None,
+    bind: bool | None = None,
 ) -> Model:
-    """Open the model file ``path`` on ``device`` (``auto``, ``cpu``, ``cuda``, ``cuda:N``).
+    """Open the model file ``path`` on ``device`` (``auto``, ``cpu``, ``cuda``, ``cuda:N``), a GPU used as ``how`` says.
 
     ``sha256``: what the file's hash must be, where somebody recorded it. ``threads``: 0 uses all cores.
-    ``low_memory``: allocate without an arena, some percent slower and with the lowest peak.
+    ``low_memory``: allocate without an arena, some percent slower and with the lowest peak. ``bind``: keep buffers on the
+    device between runs (``None``: on a GPU; on a CPU there is nothing to copy to).
     Raises ModelError (unreadable, no contract, wrong hash, forbidden content), DeviceError, ConfigError.
     """
-    path, chosen = Path(path), resolve_device(device)
+    path, chosen = Path(path), resolve_device(device, how=how)
     blob = _read_file(path)
     digest = hashlib.sha256(blob).hexdigest()
     if sha256 is not None and digest != sha256.lower():
@@ -103,7 +128,8 @@ def open_model(
         raise ModelError("its weights are not those that were exported", path=path, remedy="get the file again")
     _check_signature(session, contract, path)
     options = make_run_options(shrink=used.name == "cpu" and not low_memory)
-    return Model(path, contract, digest, len(blob), used, session, options)
+    buffers = Buffers(session, *used.place) if (used.name != "cpu" if bind is None else bind) else None
+    return Model(path, contract, digest, len(blob), used, session, options, buffers)
 
 
 def _read_file(path: Path) -> bytes:

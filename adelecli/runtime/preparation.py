@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, TypeVar
 import numpy as np
 
 from adelecli.errors import CaseError
+from adelecli.runtime.statistics import measure_channel
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
 
 MAX_PIXELS = 1 << 26
 """Largest slice that resampling may make; a wrong spacing in a header could otherwise ask for any amount of memory."""
+
+COPIED_VOXELS = 1 << 26
+"""Channels up to this size are copied as float32 to find their constants; larger ones are read slab by slab, several times."""
 
 Scalar = TypeVar("Scalar", bound=np.generic)
 
@@ -76,6 +80,9 @@ def fit_normaliser(image: NDArray[np.generic], channels: Sequence[Intensity]) ->
 def _fit_channel(channel: NDArray[np.generic], intensity: Intensity) -> tuple[tuple[float, float] | None, float, float]:
     if intensity.kind == "fixed":
         return intensity.clip, intensity.mean, intensity.std
+    if channel.size > COPIED_VOXELS:
+        low, high, mean, std = measure_channel(channel, intensity.percentiles)
+        return (low, high), mean, std or 1.0
     with np.errstate(over="ignore", invalid="ignore"):  # the caller refuses what is not finite
         values = np.array(channel, dtype=np.float32).ravel()
         low, high = (float(v) for v in np.percentile(values, intensity.percentiles, overwrite_input=True))
@@ -159,15 +166,20 @@ def resize_labels(labels: NDArray[Scalar], size: tuple[int, int]) -> NDArray[Sca
 def _resample(image: NDArray[np.float32], axis: int, length: int) -> NDArray[np.float32]:
     """Resample one axis (-1 or -2) to ``length``: the nearest sample plus weighted differences from it.
 
-    Differences, not a weighted sum: they are zero on a constant, whatever the rounding of the weights.
+    Differences, not a weighted sum: they are zero on a constant, whatever the rounding of the weights. Columns are resampled
+    as the rows of the transposed image, which gives the same values (all is elementwise) in a third of the time.
     """
+    if axis == -1:
+        turned = _resample(np.ascontiguousarray(image.swapaxes(-1, -2)), -2, length)
+        return np.ascontiguousarray(turned.swapaxes(-1, -2))
     nearest, taps, weights = _plan_taps(image.shape[axis], length)
     base = np.take(image, nearest, axis=axis)
     resampled = base.copy()
+    difference = np.empty_like(base)
     for tap, weight in zip(taps, weights, strict=True):
-        difference = np.take(image, tap, axis=axis)
+        np.take(image, tap, axis=axis, out=difference, mode="clip")  # the taps lie inside; checking them costs a copy
         difference -= base
-        difference *= weight if axis == -1 else weight[:, None]
+        difference *= weight[:, None]
         resampled += difference
     return resampled
 

@@ -1,7 +1,8 @@
 """A volume streamed through the model, slice by slice, so that a volume's probabilities are never held at once.
 
 What must hold: results come in slice order on the volume's own in-plane grid, and a slice's result does not depend on
-the slices beside it (the intensity constants are the volume's; slices share a run only to save time).
+the slices beside it, nor on how many share a run (the intensity constants are the volume's; slices share a run only to
+save time). The next slices are prepared while the network works on these.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from adelecli.errors import CaseError
+from adelecli.flow import read_ahead
 from adelecli.runtime.preparation import (
     Normaliser,
     fit_normaliser,
@@ -20,51 +22,84 @@ from adelecli.runtime.preparation import (
     plan_size,
     resize_image,
 )
+from adelecli.runtime.tiling import blend_tiles, choose_overlap, choose_tile
+from adelecli.scratch import let_go
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from numpy.typing import NDArray
 
     from adelecli.runtime.models import Model
 
     Slice = tuple[int, NDArray[np.uint8], NDArray[np.float32]]
+    Prepared = tuple[Sequence[int], NDArray[np.float32]]
 
 BATCH_PIXELS = 1 << 14
 """Pixels that share one run. A 2D U-Net on 2 cores took 1.6 times as long for 48 x 48 slices one by one as for eight at
 once; from 96 x 96 on a batch gained nothing and cost memory."""
 
+GPU_BATCH_PIXELS = 1 << 20
+"""The same on a GPU, which is idle between runs; the last run is filled up, so that all have one shape."""
 
-def segment_volume(model: Model, image: NDArray[np.generic], spacing: tuple[float, float, float]) -> Iterator[Slice]:
+
+def segment_volume(
+    model: Model,
+    image: NDArray[np.generic],
+    spacing: tuple[float, float, float],
+    numbers: Sequence[int] | None = None,
+) -> Iterator[Slice]:
     """Segment ``image`` [C, Z, Y, X] (canonical grid, native dtype) with voxels of ``spacing`` (z, y, x) mm.
 
     Yields (index, label, confidence) for each slice along the contract's axis, in order: ``label`` uint8 [H, W] holds
-    class indices (0..K-1, not the label ids of files), ``confidence`` float32 [H, W] is their probability.
-    `preparation.move_axis` with that axis shows where a slice belongs. Where the contract resamples, the probabilities
-    are brought back to the volume's grid before the best class is taken. Raises CaseError at once when the image does
-    not suit the model, and on the way when memory runs out or a result is not finite.
+    class indices (0..K-1, not the label ids of files), ``confidence`` float32 [H, W] is their probability. ``numbers``:
+    only these slices (ascending), with the values that they have among all.
+    `preparation.move_axis` with that axis shows where a slice belongs. Where the contract resamples, or a slice is run in
+    tiles, the probabilities are brought back to the volume's grid before the best class is taken. Raises CaseError at once
+    when the image does not suit the model, and on the way when memory runs out or a result is not finite.
     """
     contract = model.contract
+    if numbers is not None and not len(numbers):
+        return iter(())
     normalise = fit_normaliser(image, contract.channels)
     slices = move_axis(image, contract.grid.axis)
     height, width = slices.shape[-2:]
     size = plan_size(height, width, in_plane_spacing(spacing, contract.grid.axis), contract.grid)
-    return _segment_slices(model, slices, normalise, size)
+    chosen = range(slices.shape[1]) if numbers is None else numbers
+    return _segment_slices(model, slices, chosen, normalise, size)
 
 
 def _segment_slices(
-    model: Model, slices: NDArray[np.generic], normalise: Normaliser, size: tuple[int, int]
+    model: Model,
+    slices: NDArray[np.generic],
+    chosen: Sequence[int],
+    normalise: Normaliser,
+    size: tuple[int, int],
 ) -> Iterator[Slice]:
-    """Prepare, run and bring back ``slices`` [C, S, H, W], as many at once as `BATCH_PIXELS` allows."""
-    step = max(1, BATCH_PIXELS // (size[0] * size[1]))
-    for start in range(0, slices.shape[1], step):
-        prepared = resize_image(normalise(slices[:, start : start + step]), size).swapaxes(0, 1)
-        labels, confidences = _segment_batch(model, prepared, slices.shape[-2:])
-        for offset, (label, confidence) in enumerate(zip(labels, confidences, strict=True)):
+    """Prepare, run and bring back the ``chosen`` of ``slices`` [C, S, H, W], as many at once as a run may hold."""
+    on_gpu = model.device.name != "cpu"
+    step = max(1, (GPU_BATCH_PIXELS if on_gpu else BATCH_PIXELS) // (size[0] * size[1]))
+
+    def prepare() -> Iterator[Prepared]:
+        for start in range(0, len(chosen), step):
+            part = chosen[start : start + step]
+            taken = np.stack([slices[:, number] for number in part], axis=1)
+            let_go(slices)
+            yield part, resize_image(normalise(taken), size).swapaxes(0, 1)
+
+    for part, prepared in read_ahead(prepare()):
+        batch = _fill_up(prepared, min(step, len(chosen))) if on_gpu else prepared
+        labels, confidences = _segment_batch(model, batch, slices.shape[-2:])
+        for number, label, confidence in zip(part, labels, confidences, strict=False):  # what fills up comes last
             if not np.isfinite(confidence).all():
-                fact = f"the prediction of slice {start + offset} is not finite"
+                fact = f"the prediction of slice {number} is not finite"
                 raise CaseError(fact, remedy="look for values in the image that are not numbers")
-            yield start + offset, label, confidence
+            yield number, label, confidence
+
+
+def _fill_up(prepared: NDArray[np.float32], count: int) -> NDArray[np.float32]:
+    missing = count - len(prepared)
+    return prepared if missing <= 0 else np.concatenate([prepared, np.repeat(prepared[-1:], missing, axis=0)])
 
 
 def _segment_batch(
@@ -72,9 +107,43 @@ def _segment_batch(
 ) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
     """Labels and confidences [N, *shape] of ``prepared`` [N, C, h, w], seen on the canvas of the training."""
     height, width = prepared.shape[-2:]
-    padded = pad_image(prepared, model.contract.grid.canvas)
+    tile = choose_tile((height, width), model.contract)
+    if tile is not None:
+        return _segment_tiles(model, prepared, tile, shape)
     if (height, width) == shape:
-        label, confidence = model.run(padded)
+        label, confidence = model.run(pad_image(prepared, model.contract.grid.canvas))
         return label[:, :height, :width], confidence[:, :height, :width]
-    probabilities = resize_image(model.run_probabilities(padded)[..., :height, :width], (shape[0], shape[1]))
-    return probabilities.argmax(axis=1).astype(np.uint8), probabilities.max(axis=1)
+    answers = [choose_classes(one, (shape[0], shape[1])) for one in _run_padded(model, prepared)]
+    return np.stack([label for label, _ in answers]), np.stack([confidence for _, confidence in answers])
+
+
+def _segment_tiles(
+    model: Model, prepared: NDArray[np.float32], tile: tuple[int, int], shape: tuple[int, ...]
+) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+    """The same for slices that are run in tiles, one slice at a time: only its probabilities are held."""
+    overlap = choose_overlap(model.contract)
+    blended = (blend_tiles(image, lambda part: _run_padded(model, part), tile, overlap) for image in prepared)
+    answers = [choose_classes(one, (shape[0], shape[1])) for one in blended]
+    return np.stack([label for label, _ in answers]), np.stack([confidence for _, confidence in answers])
+
+
+def _run_padded(model: Model, image: NDArray[np.float32]) -> NDArray[np.float32]:
+    height, width = image.shape[-2:]
+    return model.run_probabilities(pad_image(image, model.contract.grid.canvas))[..., :height, :width]
+
+
+def choose_classes(
+    probabilities: NDArray[np.float32], size: tuple[int, int]
+) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+    """The best class and its probability, both [*size], of ``probabilities`` [K, h, w] brought to ``size``.
+
+    Class by class, which keeps a plane in the processor's cache and never holds K of them at the larger size. Of equal
+    classes the first is taken, as by ``argmax``; NaN stays NaN in the confidence.
+    """
+    label = np.zeros(size, np.uint8)
+    confidence = resize_image(probabilities[0], size).copy()
+    for k in range(1, len(probabilities)):
+        plane = resize_image(probabilities[k], size)
+        np.copyto(label, np.uint8(k), where=plane > confidence)
+        np.maximum(confidence, plane, out=confidence)
+    return label, confidence

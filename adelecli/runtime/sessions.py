@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from adelecli.errors import ModelError
-from adelecli.runtime.devices import CUDA, Device, load_onnxruntime
+from adelecli.runtime.devices import Device, load_onnxruntime
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 _SILENT = 4  # onnxruntime's severity "fatal": what goes wrong is an exception, its text must not reach the terminal
 _DEFAULT_SEVERITY = 2
 _WARM_UP_SIDE = 64
+_DEVICE_MARKS = ("cuda", "cudnn", "cublas", "tensorrt", "nvinfer")  # in a message: it is the device's fault
 
 
 def start_session(
@@ -41,7 +42,7 @@ def start_session(
         try:
             return _start_on_cuda(ort, blob, options, device), device
         except list_errors() as error:
-            if not any(mark in str(error).lower() for mark in ("cuda", "cudnn", "cublas")):
+            if not any(mark in str(error).lower() for mark in _DEVICE_MARKS):
                 raise _refuse_model(error, path) from None  # a broken model is not a device problem
             device = device.fall_back(shorten_error(error))
     try:
@@ -79,8 +80,10 @@ def _start_on_cuda(ort: Any, blob: bytes, options: Any, device: Device) -> Any:
     ort.set_default_logger_severity(_SILENT)  # the loading of providers reports to the default logger
     try:
         session = ort.InferenceSession(blob, options, providers=list(device.providers), enable_fallback=0)
-        if session.get_providers()[0] != CUDA:
-            raise RuntimeError("onnxruntime did not accept the CUDA provider")
+        wanted = device.providers[0][0]
+        if session.get_providers()[0] != wanted:
+            name = wanted.removesuffix("ExecutionProvider")
+            raise RuntimeError(f"onnxruntime did not accept the {name} provider")
         tensor = session.get_inputs()[0]
         channels = tensor.shape[1] if isinstance(tensor.shape[1], int) else 1
         image = np.zeros((1, channels, _WARM_UP_SIDE, _WARM_UP_SIDE), np.float32)

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from adelecli.errors import CaseError
+from adelecli.scratch import let_go
 from adelecli.store.documents import Document, read_document
 from adelecli.store.layout import Shape, plan_chunks, shard_keys
 
@@ -46,6 +47,7 @@ def hash_array(array: Array) -> str:
     digest = hashlib.sha256()
     for part in array:
         digest.update(to_bytes(part))
+        let_go(array)
     return digest.hexdigest()
 
 
@@ -66,7 +68,23 @@ def write_volume(folder: Path, array: Array, attributes: Document | None = None)
         attributes=attributes, config={"write_empty_chunks": True},
     )  # fmt: skip
     for start in range(0, array.shape[0], shards[0]):
-        target[start : start + shards[0]] = np.ascontiguousarray(array[start : start + shards[0]])
+        target[start : start + shards[0]] = _copy_row(array[start : start + shards[0]])
+
+
+def _copy_row(view: Array) -> Array:
+    """A copy of ``view``, plane by plane: a strided view of a mapped volume reaches over many times its own size of it."""
+    row = np.empty(view.shape, view.dtype)
+    for target, plane in zip(row, view, strict=True):
+        target[...] = plane
+        let_go(view)
+    return row
+
+
+def limit_threads() -> None:
+    """Let zarr use one thread in this process: in a pool of workers each core has its worker already."""
+    import zarr
+
+    zarr.config.set({"threading.max_workers": 1, "async.concurrency": 2})
 
 
 def write_bytes(folder: Path, data: bytes) -> None:

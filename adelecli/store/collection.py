@@ -61,6 +61,10 @@ class Store:
         """Casefolded name -> name of every folder at opening and of every case published since through this object."""
         return {name.casefold(): name for name in os.listdir(self.path)}  # noqa: PTH208  # names alone are wanted
 
+    def remove_leftovers(self) -> None:
+        """Delete the drafts of processes that have died; those of living ones stay."""
+        files.remove_stale_drafts(self.path)
+
     def is_complete(self, case: str) -> bool:
         """Whether the case is published and every byte of it is what was published (it is re-hashed)."""
         return self._status(case) == "complete" and not inspect_case(self.case_path(case), case)

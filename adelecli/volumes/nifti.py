@@ -19,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from adelecli.errors import CaseError
+from adelecli.scratch import cut_slabs, let_go
 from adelecli.volumes.damage import refuse_damage
 from adelecli.volumes.geometry import TOLERANCE_MM, Geometry
 
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     import io
     from collections.abc import Iterator
     from pathlib import Path
+
+    from adelecli.scratch import Allocate
 
 _SIZES = (348, 540)  # sizeof_hdr of NIfTI-1 and NIfTI-2
 _MAGIC = {348: (344, b"n+1\0"), 540: (4, b"n+2\0\r\n\032\n")}
@@ -40,16 +43,18 @@ _SILENT.addHandler(logging.NullHandler())
 _SILENT.propagate = False
 
 
-def read_nifti(path: Path) -> tuple[npt.NDArray[Any], Geometry]:
+def read_nifti(path: Path, allocate: Allocate = np.empty) -> tuple[npt.NDArray[Any], Geometry]:
     """Read voxels [..., Z, Y, X] in their native dtype (float32 where the header scales them) and their frame.
+
+    ``allocate`` makes the array that they are read into; only a slab of it is held in memory beside.
 
     Raises CaseError for anything that is not a whole, real-valued, single-file NIfTI volume with an invertible affine.
     """
     with refuse_damage(path, "NIfTI"), _open_stream(path) as stream:
         header, raw = _read_header(stream, path)
         geometry = _make_geometry(header, raw, path)
-        stored = _read_voxels(stream, header, path)
-        return _scale(stored, header).T, geometry
+        stored = _read_voxels(stream, header, path, allocate)
+        return _scale(stored, header, allocate).T, geometry
 
 
 def read_nifti_geometry(path: Path) -> Geometry:
@@ -184,7 +189,7 @@ def _find_unit(header: Any) -> npt.NDArray[np.float64]:
     return np.array([[scale], [scale], [scale], [1.0]])
 
 
-def _read_voxels(stream: io.BufferedIOBase, header: Any, path: Path) -> npt.NDArray[Any]:
+def _read_voxels(stream: io.BufferedIOBase, header: Any, path: Path, allocate: Allocate) -> npt.NDArray[Any]:
     dtype, shape = np.dtype(header.get_data_dtype()), header.get_data_shape()
     if dtype.kind not in "iuf":
         raise CaseError(
@@ -197,7 +202,7 @@ def _read_voxels(stream: io.BufferedIOBase, header: Any, path: Path) -> npt.NDAr
             "is shorter than its header says (truncated)", path=path, remedy="copy it again from its source"
         )
     stream.seek(offset)
-    flat = np.empty(count, dtype)
+    flat = allocate((count,), dtype)
     view = flat.view(np.uint8).data
     done = 0
     while done < len(view):  # in pieces: gzip would hold a second copy of one large read
@@ -205,19 +210,31 @@ def _read_voxels(stream: io.BufferedIOBase, header: Any, path: Path) -> npt.NDAr
         if not got:
             raise CaseError("ends before its last voxel (truncated)", path=path, remedy="copy it again from its source")
         done += got
+        let_go(flat)
     while stream.read(_CHUNK):  # the gzip checksum stands behind the last byte, padding included
         pass
-    native = flat.astype(dtype.newbyteorder("="), copy=False)
-    return native.reshape(shape, order="F")
+    if not dtype.isnative:
+        for part in cut_slabs(flat):
+            flat[part].byteswap(inplace=True)
+            let_go(flat)
+        flat = flat.view(dtype.newbyteorder("="))
+    return flat.reshape(shape, order="F")
 
 
-def _scale(stored: npt.NDArray[Any], header: Any) -> npt.NDArray[Any]:
+def _scale(stored: npt.NDArray[Any], header: Any, allocate: Allocate) -> npt.NDArray[Any]:
     from nibabel.volumeutils import apply_read_scaling
 
     slope, inter = header.get_slope_inter()
     if _is_identity(slope, inter):
         return stored.astype(np.float64) if stored.dtype.itemsize > 8 else stored
-    return np.asarray(apply_read_scaling(stored, slope, inter), np.float32)
+    scaled = allocate((stored.size,), np.dtype(np.float32))
+    flat = stored.reshape(-1, order="F")
+    for part in cut_slabs(
+        scaled
+    ):  # the precision of the product depends on the type alone, so parts give the same values
+        scaled[part] = apply_read_scaling(flat[part], slope, inter)
+        let_go(scaled, stored)
+    return scaled.reshape(stored.shape, order="F")
 
 
 def _read_scale(header: Any) -> tuple[float | None, float | None]:

@@ -16,12 +16,16 @@ import numpy as np
 import numpy.typing as npt
 
 from adelecli.errors import CaseError
+from adelecli.scratch import cut_slabs, let_go
 from adelecli.volumes.cases import Case, split_name
 from adelecli.volumes.damage import refuse_damage
 from adelecli.volumes.nifti import read_nifti, read_nifti_geometry
 from adelecli.volumes.rasters import read_indexed, read_picture, read_picture_geometry
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from adelecli.scratch import Allocate
     from adelecli.volumes.geometry import Geometry
 
 MAX_LABEL = 65535
@@ -43,9 +47,12 @@ class Labels:
     geometry: Geometry
 
 
-def read_image(case: Case) -> Volume:
-    """Read the channels of a case, in order; CaseError when a file is damaged or the channels' grids differ."""
-    volumes = [_read_channels(path) for path in case.images]
+def read_image(case: Case, allocate: Allocate = np.empty) -> Volume:
+    """Read the channels of a case, in order; CaseError when a file is damaged or the channels' grids differ.
+
+    ``allocate`` makes the arrays (see `scratch`); with a `Scratch` a volume needs no more memory than a slab of it.
+    """
+    volumes = [_read_channels(path, allocate) for path in case.images]
     for path, volume in zip(case.images, volumes, strict=True):
         difference = volumes[0].geometry.describe_difference(volume.geometry)
         if difference:
@@ -53,23 +60,23 @@ def read_image(case: Case) -> Volume:
             raise CaseError(fact, path=path, remedy="resample it")
     if len(volumes) == 1:
         return volumes[0]
-    return Volume(np.concatenate([volume.array for volume in volumes]), volumes[0].geometry)
+    return Volume(_join_channels([volume.array for volume in volumes], allocate), volumes[0].geometry)
 
 
-def read_labels(path: Path) -> Labels:
+def read_labels(path: Path, allocate: Allocate = np.empty) -> Labels:
     """Read a mask; CaseError for values that are no whole numbers in 0..65535, with the first value and its place.
 
-    uint16 stays uint16; everything else becomes uint8 where its values fit, else uint16.
+    uint16 stays uint16; everything else becomes uint8 where its values fit, else uint16. ``allocate`` as in `read_image`.
     """
     path = Path(path)
     if not _is_nifti(path):
         array, geometry = read_indexed(path)
-        return Labels(_to_labels(array, path), geometry)
-    array, geometry = read_nifti(path)
+        return Labels(_to_labels(array, path, allocate), geometry)
+    array, geometry = read_nifti(path, allocate)
     if array.size != np.prod(geometry.shape):
         shape = "x".join(str(size) for size in reversed(array.shape))
         raise CaseError(f"has {array.ndim} axes ({shape}), not one label per voxel", path=path, remedy="split it")
-    return Labels(_to_labels(array.reshape(geometry.shape), path), geometry)
+    return Labels(_to_labels(array.reshape(geometry.shape), path, allocate), geometry)
 
 
 def read_geometry(path: Path) -> Geometry:
@@ -93,7 +100,11 @@ def check_finite(image: npt.NDArray[Any], *, path: object = None) -> None:
     """Raise CaseError with the count when an image of any shape holds NaN or infinity."""
     if image.dtype.kind != "f":
         return
-    bad = image.size - int(np.count_nonzero(np.isfinite(image)))
+    bad = 0
+    for channel in image if image.ndim > 3 else (image,):
+        for part in cut_slabs(channel):
+            bad += channel[part].size - int(np.count_nonzero(np.isfinite(channel[part])))
+            let_go(channel)
     if bad:
         fact = f"{bad} of {image.size} voxels are NaN or infinite"
         raise CaseError(fact, path=path, remedy="mend the image or leave it out")
@@ -113,33 +124,62 @@ def _is_nifti(path: Path) -> bool:
     return parts[1].lower().startswith(".nii")
 
 
-def _read_channels(path: Path) -> Volume:
+def _read_channels(path: Path, allocate: Allocate) -> Volume:
     if not _is_nifti(path):
         array, geometry = read_picture(path)
         return Volume(array, geometry)
-    array, geometry = read_nifti(path)
+    array, geometry = read_nifti(path, allocate)
     channels = [size for size in array.shape[:-3] if size > 1]
     if len(channels) > 1:
         raise CaseError(f"has {array.ndim} axes, more than one of them beside x, y, z", path=path, remedy="split it")
     return Volume(array.reshape(*(channels or (1,)), *geometry.shape), geometry)
 
 
-def _to_labels(array: npt.NDArray[Any], path: Path) -> npt.NDArray[np.uint8] | npt.NDArray[np.uint16]:
+def _join_channels(volumes: Sequence[npt.NDArray[Any]], allocate: Allocate) -> npt.NDArray[Any]:
+    shape = (sum(len(volume) for volume in volumes), *volumes[0].shape[1:])
+    joined = allocate(shape, np.result_type(*volumes))
+    channels = (channel for volume in volumes for channel in volume)
+    for target, channel in zip(joined, channels, strict=True):
+        for part in cut_slabs(channel):
+            target[part] = channel[part]
+            let_go(joined, channel)
+    return joined
+
+
+def _to_labels(
+    array: npt.NDArray[Any], path: Path, allocate: Allocate
+) -> npt.NDArray[np.uint8] | npt.NDArray[np.uint16]:
     if array.dtype in {np.dtype(np.uint8), np.dtype(np.uint16)}:
         return array
     if array.dtype.kind == "f":
-        with np.errstate(invalid="ignore"):  # rounding a signalling NaN
-            wrong = ~np.isfinite(array) | (np.rint(array) != array)  # infinity equals what it rounds to
-        _refuse_values(array, wrong, "is not a whole number", path)
-    _refuse_values(array, (array < 0) | (array > MAX_LABEL), f"is outside 0..{MAX_LABEL}", path)
-    return array.astype(np.uint8) if int(array.max()) <= 255 else array.astype(np.uint16)
+        _refuse_values(array, _is_broken, "is not a whole number", path)
+    _refuse_values(array, lambda part: (part < 0) | (part > MAX_LABEL), f"is outside 0..{MAX_LABEL}", path)
+    largest = max(int(array[part].max()) for part in cut_slabs(array))
+    labels = allocate(array.shape, np.dtype(np.uint8 if largest <= 255 else np.uint16))
+    for part in cut_slabs(array):
+        labels[part] = array[part].astype(labels.dtype)
+        let_go(labels, array)
+    return labels
 
 
-def _refuse_values(array: npt.NDArray[Any], wrong: npt.NDArray[np.bool_], fact: str, path: Path) -> None:
-    if not wrong.any():
+def _is_broken(part: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
+    with np.errstate(invalid="ignore"):  # rounding a signalling NaN
+        return np.asarray(~np.isfinite(part) | (np.rint(part) != part))  # infinity equals what it rounds to
+
+
+def _refuse_values(
+    array: npt.NDArray[Any], find_wrong: Callable[[npt.NDArray[Any]], npt.NDArray[np.bool_]], fact: str, path: Path
+) -> None:
+    count, first = 0, None
+    for part in cut_slabs(array):
+        wrong = find_wrong(array[part])
+        let_go(array)
+        if first is None and wrong.any():
+            z, *rest = np.unravel_index(int(wrong.argmax()), wrong.shape)
+            first = (int(z) + part.start, *map(int, rest))
+        count += int(np.count_nonzero(wrong))
+    if first is None:
         return
-    place = np.unravel_index(int(wrong.argmax()), array.shape)
-    where = ", ".join(f"{axis}={int(index)}" for axis, index in zip("zyx", place, strict=True))
-    count = int(np.count_nonzero(wrong))
-    found = f"label {array[place].item()} at {where} {fact} ({count} such voxels)"
+    where = ", ".join(f"{axis}={index}" for axis, index in zip("zyx", first, strict=True))
+    found = f"label {array[first].item()} at {where} {fact} ({count} such voxels)"
     raise CaseError(found, path=path, remedy="save the mask with integer labels")

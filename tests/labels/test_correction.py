@@ -10,7 +10,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from adelecli.labels.classes import IGNORE
-from adelecli.labels.correction import Change, Rule, correct_labels, count_changes, find_present, guard_collapse
+from adelecli.labels.correction import (
+    Change,
+    Rule,
+    correct_labels,
+    count_changes,
+    find_present,
+    guard_collapse,
+    may_change,
+)
 
 # the exact example of the specification (algorithm.md, section 4)
 LABELS = np.array([[0, 1, 2, 3, 255, 0, 0, 1]], np.uint8)
@@ -253,3 +261,26 @@ def test_guarded_labels_respect_the_limit(
         assert change.removed <= limit * change.before
         if c in cancelled:
             np.testing.assert_array_equal(guarded == c, labels == c)
+
+
+@settings(deadline=None)
+@given(st.data())
+def test_a_slice_that_may_not_change_never_does(data) -> None:
+    """Whatever the network says of a slice that is skipped, its labels stay; and a slice that may change can."""
+    classes = st.frozensets(st.integers(0, 3))
+    rule = Rule(
+        (0.0,) * 4,
+        data.draw(classes),
+        data.draw(st.sampled_from(["slice", "volume", "none"])),
+        fill_ignore=data.draw(st.booleans()),
+        protect=data.draw(classes),
+        any_source=data.draw(st.booleans()),
+    )
+    labels = np.array([data.draw(st.lists(st.sampled_from([0, 1, 2, 3, IGNORE]), min_size=1, max_size=6))], np.uint8)
+    held = find_present(labels)
+    present = held | data.draw(classes)
+    possible = may_change(held, rule, ignored=bool((labels == IGNORE).any()), present=present)
+    answers = [np.full_like(labels, value) for value in range(4)]
+    sure = np.ones(labels.shape, np.float32)
+    changed = any((correct_labels(labels, answer, sure, rule, present=present) != labels).any() for answer in answers)
+    assert possible == changed

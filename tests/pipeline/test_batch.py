@@ -13,7 +13,7 @@ from known_cases import make_noisy, make_truth, write_nifti
 from tiny_models import make_contract, make_model
 
 from adelecli.errors import AdeleError, CaseError, ConfigError, DeviceError, InputError, ModelError, OutputError
-from adelecli.pipeline import batch
+from adelecli.pipeline import execution
 from adelecli.pipeline.correction import correct
 from adelecli.pipeline.prediction import predict
 from adelecli.pipeline.records import Report
@@ -208,14 +208,14 @@ def test_fail_fast_stops_at_the_first_bad_case_and_still_writes_the_report(data)
 
 def test_an_interruption_leaves_what_was_published_and_can_be_resumed(two_cases, monkeypatch) -> None:
     """Ctrl-C during the second case: the first stands and verifies; a resumed run does the second only."""
-    treat = batch._run_case
+    treat = execution._treat_case
 
     def interrupt(case, *rest):
         if case.id == "b":
             raise KeyboardInterrupt
         return treat(case, *rest)
 
-    monkeypatch.setattr(batch, "_run_case", interrupt)
+    monkeypatch.setattr(execution, "_treat_case", interrupt)
     with pytest.raises(KeyboardInterrupt):
         correct(two_cases.masks, out=two_cases.out, model=two_cases.model)
     monkeypatch.undo()
@@ -289,14 +289,14 @@ def test_overwrite_replaces_a_store(two_cases) -> None:
 
 def test_a_case_that_needs_too_much_memory_fails_alone(two_cases, monkeypatch) -> None:
     """MemoryError is a fact about one case, not the end of the batch."""
-    publish = batch._publish
+    publish = execution.publish_outcome
 
-    def exhaust(store, outcome, record):
-        if record.id == "a":
+    def exhaust(store, outcome):
+        if outcome.record.id == "a":
             raise MemoryError
-        publish(store, outcome, record)
+        publish(store, outcome)
 
-    monkeypatch.setattr(batch, "_publish", exhaust)
+    monkeypatch.setattr(execution, "publish_outcome", exhaust)
     report = correct(two_cases.masks, out=two_cases.out, model=two_cases.model)
     assert [case.status for case in report.cases] == ["failed", "corrected"]
     assert "does not fit into memory" in str(report.cases[0].error)

@@ -9,6 +9,7 @@ from tiny_models import compute_probabilities, make_contract, make_model
 from adelecli.errors import CaseError
 from adelecli.runtime import segmentation
 from adelecli.runtime.contract import Grid, Intensity
+from adelecli.runtime.devices import Device
 from adelecli.runtime.models import open_model
 from adelecli.runtime.preparation import resize_image, restore_axis
 from adelecli.runtime.segmentation import segment_volume
@@ -155,3 +156,47 @@ def test_the_image_is_not_changed(make):
     image = make_labels()[None].astype(np.float32)
     image.flags.writeable = False
     collect(make(), image)
+
+
+@pytest.mark.parametrize("numbers", [[], [3], [0, 2, 5], range(6)])
+@pytest.mark.parametrize("kind", ["fixed", "volume"])
+def test_chosen_slices_are_those_of_the_whole_volume(make, numbers, kind):
+    """To the bit, with the numbers that they have in the volume: its constants are not those of the chosen slices."""
+    model = make(channels=(Intensity(kind=kind),))
+    image = np.random.default_rng(0).normal(1, 1, (1, 6, 8, 7)).astype(np.float32)
+    labels, confidences = collect(model, image)
+    found = list(segment_volume(model, image, SPACING, numbers))
+    assert [number for number, _, _ in found] == list(numbers)
+    for number, label, confidence in found:
+        np.testing.assert_array_equal(label, labels[number])
+        np.testing.assert_array_equal(confidence, confidences[number])
+
+
+def test_a_gpu_gets_runs_of_one_shape(make, monkeypatch):
+    """The last run is filled up, and what fills it is not delivered."""
+    monkeypatch.setattr(segmentation, "GPU_BATCH_PIXELS", 3 * 30)
+    model = make()
+    image = np.random.default_rng(0).normal(1, 1, (1, 7, 5, 6)).astype(np.float32)
+    expected, shapes = collect(model, image), []
+
+    class Spy(type(model)):
+        def run(self, batch):
+            shapes.append(batch.shape)
+            return super().run(batch)
+
+    fields = {name: getattr(model, name) for name in model.__dataclass_fields__}
+    spy = Spy(**(fields | {"device": Device("cuda:0", "cuda")}))
+    np.testing.assert_array_equal(collect(spy, image)[0], expected[0])
+    assert shapes == [(3, 1, 5, 6)] * 3
+
+
+@pytest.mark.parametrize("size", [(5, 7), (11, 13), (3, 20)])
+def test_classes_chosen_plane_by_plane_are_those_of_all_at_once(size):
+    """The first of equal classes, as `argmax` says; a NaN comes out in the confidence."""
+    probabilities = np.random.default_rng(0).integers(0, 4, (5, 5, 7)).astype(np.float32) / 4
+    whole = resize_image(probabilities, size)
+    label, confidence = segmentation.choose_classes(probabilities, size)
+    np.testing.assert_array_equal(label, whole.argmax(axis=0))
+    np.testing.assert_array_equal(confidence, whole.max(axis=0))
+    probabilities[2, 1, 1] = np.nan
+    assert np.isnan(segmentation.choose_classes(probabilities, (5, 7))[1]).any()

@@ -96,7 +96,7 @@ def test_a_broken_model_is_not_a_device_problem(fake_runtime, tmp_path, name):
 def test_a_claimed_gpu_without_one_falls_back_quietly(tmp_path, monkeypatch, capfd):
     """The real onnxruntime, told to use CUDA where there is none: the CPU answers and the terminal stays clean."""
     claimed = Device("cuda:0", "auto", ((CUDA, {"device_id": "0"}), (CPU, {})))
-    monkeypatch.setattr(models, "resolve_device", lambda _: claimed)
+    monkeypatch.setattr(models, "resolve_device", lambda *_, **__: claimed)
     model = open_model(make_model(tmp_path / "m.onnx"))
     if model.device.name != "cpu":
         pytest.skip("this machine has a GPU")

@@ -1,0 +1,47 @@
+"""Work that overlaps without changing its result: one thread makes what the next stage will ask for.
+
+Reading and preparing release Python's lock most of the time, as the network does, so a second thread fills the gaps. What
+must hold: order and values are those of the plain loop; never more than ``depth`` items wait; an error comes out at the
+item that caused it, in the thread that asks.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Final, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from concurrent.futures import Future
+
+Item = TypeVar("Item")
+
+
+class _End:
+    """What stands behind the last item."""
+
+
+_END: Final = _End()
+
+
+def read_ahead(items: Iterable[Item], depth: int = 2) -> Iterator[Item]:
+    """Yield ``items``, of which a thread of its own makes at most ``depth`` in advance; see the module.
+
+    >>> list(read_ahead(range(3)))
+    [0, 1, 2]
+    """
+    source = iter(items)
+
+    def make() -> Item | _End:
+        return next(source, _END)
+
+    with ThreadPoolExecutor(1, thread_name_prefix="adele-ahead") as thread:
+        waiting: deque[Future[Item | _End]] = deque(thread.submit(make) for _ in range(depth))
+        try:
+            while not isinstance(item := waiting.popleft().result(), _End):
+                waiting.append(thread.submit(make))
+                yield item
+        finally:
+            for future in waiting:
+                future.cancel()

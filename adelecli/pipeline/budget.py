@@ -1,0 +1,62 @@
+"""Memory that a run may take, held to before anything is done.
+
+What must hold: a limit never changes a result (it decides what lies in files instead of memory); one that is too small is
+refused with the number that would do, measured by running the network once on the largest slice and not guessed.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from adelecli.errors import CaseError, ConfigError
+from adelecli.pipeline.provenance import measure_peak_memory
+from adelecli.runtime.preparation import in_plane_spacing, pad_image, plan_size
+from adelecli.runtime.tiling import choose_tile
+from adelecli.volumes.reading import read_geometry
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from adelecli.runtime.models import Model
+    from adelecli.volumes.cases import Case
+
+_SLICES = 6
+"""Slices in flight at once: taken, prepared and waiting, with the network, and its answers."""
+
+_ROWS = 4
+"""Copies of a row of shards while a case is written: the row, its chunks, their compressed bytes, what is read back."""
+
+
+def check_budget(model: Model, cases: Iterable[Case], limit: int) -> None:
+    """Run ``model`` once on an empty slice of the largest size among ``cases``, and hold what the process needs to ``limit`` bytes.
+
+    Files that cannot be read do not count: each is its own case's failure. Raises ConfigError with the number that would do.
+    """
+    grid, channels = model.contract.grid, len(model.contract.channels)
+    size, largest, room = (0, 0), 0, 0
+    for case in cases:
+        try:
+            geometry = read_geometry(case.images[0])
+            spacing = in_plane_spacing(geometry.canonical_spacing, grid.axis)
+            shape = [n for n, name in zip(geometry.canonical_shape, "zyx", strict=True) if name != grid.axis]
+            planned = plan_size(shape[0], shape[1], spacing, grid)
+        except CaseError:
+            continue
+        depth, height, width = geometry.shape
+        room = max(room, _ROWS * min(depth, 128) * height * width)
+        size, largest = max((size, planned), key=lambda one: one[0] * one[1]), max(largest, shape[0] * shape[1])
+    if not largest:
+        return
+    tile = choose_tile(size, model.contract) or size
+    model.run(pad_image(np.zeros((1, channels, *tile), np.float32), grid.canvas))
+    peak = measure_peak_memory()
+    if peak is None:
+        return  # a system that does not tell how much memory is used (Windows)
+    fixed = int(peak * 2**20) + room + _SLICES * 4 * (channels + 2) * max(largest, size[0] * size[1])
+    needed = fixed * 4 // 3  # a quarter of the limit is for the small arrays of three cases, see `session.open_session`
+    if needed > limit:
+        fact = f"`max_ram` gives each process {limit >> 20} MiB, and this run needs {(needed >> 20) + 1} MiB"
+        remedy = f"give at least {(needed >> 20) + 1}M for each worker, or export the model with a smaller `max_size`"
+        raise ConfigError(fact, remedy=remedy)

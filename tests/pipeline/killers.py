@@ -1,0 +1,34 @@
+"""Treatments that end their own worker process, in a module that the worker can import."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+
+from adelecli.pipeline.correction import prepare_correction
+
+
+class Killer:
+    """Corrects, but kills its process when it reads case ``b``: every time, or the first time."""
+
+    def __init__(self, session, *, once: bool) -> None:
+        self.treatment, self.once = prepare_correction(session), once
+        self.mark = Path(session.scratch.folder or ".") / "killed"
+
+    def read(self, case):
+        if case.id == "b" and not (self.once and self.mark.exists()):
+            self.mark.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        return self.treatment.read(case)
+
+    def treat(self, case, loaded):
+        return self.treatment.treat(case, loaded)
+
+
+def kill_always(session) -> Killer:
+    return Killer(session, once=False)
+
+
+def kill_once(session) -> Killer:
+    return Killer(session, once=True)

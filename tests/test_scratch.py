@@ -1,0 +1,55 @@
+"""Arrays in unlinked files: the values of ordinary arrays, no names on the disk, memory that is handed back."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from adelecli import scratch
+from adelecli.errors import OutputError
+from adelecli.scratch import Scratch, cut_slabs, let_go
+
+
+def test_large_arrays_leave_no_name_and_keep_their_values(tmp_path):
+    """Values survive `let_go`, through views too; the folder stays empty."""
+    array = Scratch(tmp_path, keep=10).allocate((3, 5, 7), np.dtype(np.int16))
+    expected = np.arange(105, dtype=np.int16).reshape(3, 5, 7)
+    array[...] = expected
+    view = array.T[::-1]
+    let_go(view)
+    np.testing.assert_array_equal(array, expected)
+    np.testing.assert_array_equal(view, expected.T[::-1])
+    assert not list(tmp_path.iterdir())
+
+
+def test_small_arrays_are_ordinary(tmp_path):
+    """Up to the limit nothing is asked of the disk, and letting go of them does nothing."""
+    array = Scratch(tmp_path / "nowhere", keep=8).allocate((8,), np.dtype(np.uint8))
+    assert array.base is None
+    array[:] = 7
+    let_go(array)
+    assert array.tolist() == [7] * 8
+
+
+def test_a_disk_that_says_no_is_an_output_error(tmp_path, monkeypatch):
+    """The space is taken at once, since a full disk would end the process when the array is written."""
+    with pytest.raises(OutputError, match="cannot hold the 1 MiB of a working copy"):
+        Scratch(tmp_path / "nowhere", keep=0).allocate((1 << 20,), np.dtype(np.uint8))
+
+    def refuse(*_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(scratch, "_reserve", refuse)
+    with pytest.raises(OutputError, match="No space left on device"):
+        Scratch(tmp_path, keep=0).allocate((1 << 20,), np.dtype(np.uint8))
+
+
+@given(st.integers(0, 50), st.integers(1, 9), st.integers(1, 200))
+def test_slabs_cover_an_array_once_in_order(length, width, most):
+    """Each index once, each slab within the limit or one index long."""
+    array = np.zeros((length, width), np.uint8)
+    parts = list(cut_slabs(array, most))
+    assert [i for part in parts for i in range(length)[part]] == list(range(length))
+    assert all(part.stop - part.start == 1 or (part.stop - part.start) * width <= most for part in parts)
