@@ -29,9 +29,23 @@ VAL_SAMPLES = 24
 
 
 def explain_onsets(learner: Learner, experiment: Experiment, plan: RunPlan) -> dict[str, str]:
-    """Why each foreground class did or did not trigger."""
+    """Why each foreground class did or did not trigger, or is not corrected although it did."""
     onsets = find_onsets(learner, experiment)
-    return {name: onset.reason for name, onset in list(zip(plan.survey.table.names, onsets, strict=True))[1:]}
+    reasons = {name: onset.reason for name, onset in list(zip(plan.survey.table.names, onsets, strict=True))[1:]}
+    return reasons | {name: f"{reasons[name]}; {why}" for name, why in _find_clean(experiment, plan).items()}
+
+
+def _find_clean(experiment: Experiment, plan: RunPlan) -> dict[str, str]:
+    """The foreground classes whose labels look clean, each with the figures that say so."""
+    noise = experiment.noise
+    if noise is None:
+        return {}
+    return {
+        plan.survey.table.names[index]: f"labels look clean: they disagree by {entry.disagreement:.3f} where "
+        f"honest ones would by {entry.expected:.3f}"
+        for index, entry in enumerate(noise.classes, 1)
+        if index not in noise.noisy_classes
+    }
 
 
 def finish_run(folder: Path, learner: Learner, experiment: Experiment, plan: RunPlan) -> None:
@@ -41,6 +55,8 @@ def finish_run(folder: Path, learner: Learner, experiment: Experiment, plan: Run
     for name, onset in list(zip(names, onsets, strict=True))[1:]:
         if not onset.triggered and experiment.settings.correction.enabled:
             experiment.progress(Progress("finish", notice=f"class {name} never triggered: {onset.reason}"))
+    for name, why in _find_clean(experiment, plan).items():
+        experiment.progress(Progress("finish", notice=f"class {name} is not corrected: {why}"))
     if experiment.settings.correction.enabled:
         write_corrected_labels(folder, learner, experiment, plan)
     save_samples(folder, experiment)
