@@ -64,7 +64,8 @@ def format_card(path: Path, contract: Contract) -> str:
 {rows}
 
 Intended use: correcting segmentation labels of the same kind as the training data, with review of what changed. Not a medical device.
-A class that has not triggered, or whose training labels looked clean, is never changed. The quality on other scanners, patients or annotators is unknown until measured.
+A class that has not triggered, or whose training labels looked clean, is never changed. The quality on other scanners, patients or
+annotators is unknown until measured.
 """
 
 
