@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from adelecli.pipeline.records import CaseRecord, ClassRecord, Report
     from adelecli.pipeline.scores import Evaluation
     from adelecli.pipeline.verification import Verification, verify
+    from adelecli.reporting.pages import Page, report
     from adelecli.runtime.models import Model, open_model
     from adelecli.showcase.staging import demo
     from adelecli.store.collection import Store, open_store
@@ -62,6 +63,7 @@ __all__ = [
     "Model",
     "ModelError",
     "OutputError",
+    "Page",
     "Progress",
     "Report",
     "Store",
@@ -79,6 +81,7 @@ __all__ = [
     "open_model",
     "open_store",
     "predict",
+    "report",
     "train",
     "verify",
 ]
@@ -96,6 +99,7 @@ _HOMES = {
     "adelecli.pipeline.records": ("CaseRecord", "ClassRecord", "Report"),
     "adelecli.pipeline.scores": ("Evaluation",),
     "adelecli.pipeline.verification": ("Verification", "verify"),
+    "adelecli.reporting.pages": ("Page", "report"),
     "adelecli.runtime.models": ("Model", "open_model"),
     "adelecli.store.collection": ("Store", "open_store"),
     "adelecli.training.exporter": ("ExportResult", "export"),

@@ -29,7 +29,7 @@ ARROWS = {
     "benchmarking": {PUBLIC, "pipeline", "reporting", "training"} | EDGES | PURE | LEAVES,
     "pipeline": EDGES | PURE | LEAVES,
     "training": {"reporting"} | EDGES | PURE | LEAVES,  # report: a run folder holds its own plots
-    "reporting": {"store"} | PURE | LEAVES,
+    "reporting": {"store", "volumes"} | PURE | LEAVES,
     "runtime": PURE | LEAVES,
     "store": PURE | LEAVES,
     "volumes": PURE | LEAVES,
@@ -60,6 +60,7 @@ DOORS = {
     "nibabel": {"volumes"},
     "PIL": {"volumes", "showcase", "reporting"},
     "matplotlib": {"showcase", "reporting"},
+    "jinja2": {"reporting"},
     "scipy": {"labels", "dynamics", "showcase"},
 }
 """Heavy library -> the only rooms that may import it."""

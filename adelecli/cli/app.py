@@ -24,6 +24,7 @@ COMMANDS = {
     "evaluate": "inspection",
     "verify": "inspection",
     "info": "inspection",
+    "report": "showing",
     "convert": "exchange",
     "corrupt": "exchange",
     "bench": "measuring",
