@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from adelecli.pipeline.scores import Evaluation
     from adelecli.pipeline.verification import Verification, verify
     from adelecli.reporting.pages import Page, report
+    from adelecli.reviewing.serving import Review, review
     from adelecli.runtime.models import Model, open_model
     from adelecli.showcase.staging import demo
     from adelecli.store.collection import Store, open_store
@@ -66,6 +67,7 @@ __all__ = [
     "Page",
     "Progress",
     "Report",
+    "Review",
     "Store",
     "TrainResult",
     "Verification",
@@ -82,6 +84,7 @@ __all__ = [
     "open_store",
     "predict",
     "report",
+    "review",
     "train",
     "verify",
 ]
@@ -100,6 +103,7 @@ _HOMES = {
     "adelecli.pipeline.scores": ("Evaluation",),
     "adelecli.pipeline.verification": ("Verification", "verify"),
     "adelecli.reporting.pages": ("Page", "report"),
+    "adelecli.reviewing.serving": ("Review", "review"),
     "adelecli.runtime.models": ("Model", "open_model"),
     "adelecli.store.collection": ("Store", "open_store"),
     "adelecli.training.exporter": ("ExportResult", "export"),

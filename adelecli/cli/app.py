@@ -25,6 +25,7 @@ COMMANDS = {
     "verify": "inspection",
     "info": "inspection",
     "report": "showing",
+    "review": "showing",
     "convert": "exchange",
     "corrupt": "exchange",
     "bench": "measuring",

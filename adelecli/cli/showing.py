@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import click
+
 import adelecli
 from adelecli.cli import options
 from adelecli.cli.commands import Outcome, command
@@ -35,3 +37,31 @@ def _show_page(console: Console, page: adelecli.Page) -> None:
 
     cases = f", {page.cases} cases, {page.drawn} of them drawn" if page.kind == "store" else ""
     show_line(console, f"{page.path}: {page.bytes / 1e6:.1f} MB{cases}")
+
+
+@command(example="adele review cleaned.zarr --images ./images")
+@options.argument("store")
+@options.source_images
+@click.option("--port", type=int, metavar="N", help="Port on 127.0.0.1 [default: a free one].")
+@click.option("--browser/--no-browser", default=True, help="Open the page in the browser of this machine.")
+@click.option(
+    "--export", type=options.FILE, metavar="FILE.csv", help="Write the decisions made so far there, and serve nothing."
+)
+def review(store: Path, *, progress: Callback, **given: Any) -> Outcome:
+    """Look at corrections case by case, worst first, and accept or reject them.
+
+    Serves a page on this machine alone, at an address that works once. A rejected case gets its original labels back at once; every
+    decision is kept beside the store.
+    """
+    result = adelecli.review(store, progress=progress, **given)
+    return Outcome(result, lambda console: _show_review(console, result))
+
+
+def _show_review(console: Console, result: adelecli.Review) -> None:
+    from adelecli.cli.rendering import show_line
+
+    for what, counts in (("cases", result.cases), ("classes of cases", result.classes)):
+        if counts:
+            show_line(console, f"{what}: {', '.join(f'{count} {word}' for word, count in counts.items())}")
+    where = f", written to {result.exported}" if result.exported else ""
+    show_line(console, f"{result.decisions} decisions about {result.store}{where}")

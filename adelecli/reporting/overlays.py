@@ -29,12 +29,18 @@ FILL, LINE = 70, 255
 """Opacity of an area and of its outline, 0..255."""
 
 
-def encode_image(picture: NDArray[Any], size: tuple[int, int]) -> bytes:
-    """A grey JPEG of a slice ``[H, W]``, brought to ``size`` (height, width); its 1st and 99th percentile become black and white."""
+def find_window(values: NDArray[Any]) -> tuple[float, float]:
+    """The grey values that become black and white: the 1st and 99th percentile of an array that is not empty."""
+    low, high = np.nanpercentile(values.astype(np.float32), (1, 99))
+    return float(low), float(high)
+
+
+def encode_image(picture: NDArray[Any], size: tuple[int, int], window: tuple[float, float] | None = None) -> bytes:
+    """A grey JPEG of a slice ``[H, W]``, brought to ``size`` (height, width); ``window``: see ``find_window`` (``None``: its own)."""
     from PIL import Image
 
     values = np.nan_to_num(picture.astype(np.float32), posinf=0.0, neginf=0.0)
-    low, high = np.percentile(values, (1, 99)) if values.size else (0.0, 1.0)
+    low, high = window or find_window(values)
     grey = np.clip((values - low) / max(float(high - low), 1e-6) * 255, 0, 255).astype(np.uint8)
     image = Image.fromarray(grey).resize((size[1], size[0]), Image.Resampling.BICUBIC)
     return _save(image, "JPEG", quality=74, optimize=True)

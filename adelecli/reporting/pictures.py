@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from adelecli.errors import CaseError
+from adelecli.reporting.overlays import find_window
 from adelecli.reporting.planes import Plane, face_viewer, find_pixel_size, list_planes
 from adelecli.store.changes import map_changes
 from adelecli.volumes.geometry import Geometry
@@ -84,6 +85,14 @@ class Viewer:
             return None
         part = self.geometry.to_canonical(self.image[self.geometry.locate_slice(plane.axis, index)])
         return face_viewer(plane, part)
+
+    @cached_property
+    def window(self) -> tuple[float, float] | None:
+        """The grey values of the whole image that become black and white, so that it does not flicker from slice to slice."""
+        if self.image is None:
+            return None
+        step = max(1, round((self.image.size / 500_000) ** (1 / 3)))
+        return find_window(self.image[::step, ::step, ::step])
 
     @cached_property
     def image(self) -> NDArray[Any] | None:
