@@ -15,13 +15,14 @@ from typing import TYPE_CHECKING
 
 from adelecli.benchmarking.methods import METHODS, Method
 from adelecli.benchmarking.work import Task
-from adelecli.training.settings import Settings, format_settings, resolve_settings
+from adelecli.training.resolving import format_settings, resolve_settings
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from adelecli.benchmarking.dataset import DataSet, Stage
     from adelecli.benchmarking.options import BenchOptions
+    from adelecli.training.settings import Settings
 
 PACKAGE = Path(__file__).parents[1]
 DECIDING = (

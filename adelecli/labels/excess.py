@@ -31,6 +31,8 @@ POWER = 2.8
 """How label error adds to what is expected, ``D**p = D0**p + error**p``: both sit at the same outlines and partly cancel."""
 LEAST_EXCESS = 1.1
 """A class whose pooled ``D / D0`` stays below this counts as clean: the constants are not known better than that."""
+MOST_DISAGREEMENT = 0.4
+"""Where two networks disagree by more than this, neither has learnt the class, and nothing can be said of its labels."""
 LEAST_CASES = 10
 """Fewer cases than this below 1 do not tell how wide the null is; then it is ``DEFAULT_SPREAD``."""
 DEFAULT_SPREAD = 0.2
@@ -69,6 +71,11 @@ class ClassNoise:
     error: float
     low: float
     high: float
+
+    @property
+    def judged(self) -> bool:
+        """Whether the networks knew the class well enough to say anything about its labels."""
+        return self.network <= MOST_DISAGREEMENT
 
     @property
     def noisy(self) -> bool:
@@ -146,7 +153,8 @@ def count_overlap(
 def estimate_noise(counts: Counts, *, seed: int = 0, rounds: int = 200) -> Noise:
     """The noise of a data set from the counts of its cases; needs two or more cases to speak against any of them."""
     pooled = [_pool(counts, np.arange(len(counts.seen)))]
-    suspicious = pooled[0][0] >= LEAST_EXCESS * pooled[0][1]
+    disagreement, expected, network = pooled[0]
+    suspicious = (disagreement >= LEAST_EXCESS * expected) & (network <= MOST_DISAGREEMENT)
     ratios = np.where(suspicious, _case_ratios(counts), np.nan)
     excess = np.array([_mean(row) for row in ratios])
     clean, threshold = _split(excess[np.isfinite(excess)])

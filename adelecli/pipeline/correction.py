@@ -16,18 +16,18 @@ from typing import TYPE_CHECKING, Unpack
 import msgspec
 import numpy as np
 
-from adelecli.errors import CaseError, ConfigError
+from adelecli.errors import CaseError
 from adelecli.keywords import read_keywords
 from adelecli.labels.classes import IGNORE, ClassTable
 from adelecli.labels.correction import Change, Rule, correct_labels, count_changes, find_present, may_change
 from adelecli.labels.entries import list_entries
-from adelecli.labels.excess import Gate
 from adelecli.pipeline.batch import run_batch
 from adelecli.pipeline.frames import make_frame, read_table
 from adelecli.pipeline.inference import ConfidenceSummary, cut_slices, read_volume, restore_volume, segment_case
 from adelecli.pipeline.options import CorrectKeywords, CorrectOptions, StrPath
 from adelecli.pipeline.records import CaseRecord, ClassRecord, Report, Status
 from adelecli.pipeline.resumption import hash_inputs
+from adelecli.pipeline.rules import explain_idleness, make_rule
 from adelecli.pipeline.session import Command, Outcome, Session, Treatment
 from adelecli.progress import Callback, ignore_progress
 from adelecli.runtime.preparation import in_plane_spacing, plan_size
@@ -43,7 +43,6 @@ if TYPE_CHECKING:
 
     from adelecli.labels.classes import LabelArray
     from adelecli.pipeline.records import Hashes
-    from adelecli.runtime.contract import Contract
     from adelecli.scratch import Allocate
     from adelecli.volumes.cases import Case
     from adelecli.volumes.geometry import Geometry
@@ -78,43 +77,8 @@ def prepare_correction(session: Session) -> Treatment:
     table = read_table(session.model.contract)
     rule = make_rule(session.model.contract, table, options)
     if not rule.active:
-        session.notify(_explain_idleness(options))
+        session.notify(explain_idleness(options))
     return _Corrector(session, table, rule, options.max_change)
-
-
-def make_rule(contract: Contract, table: ClassTable, options: CorrectOptions) -> Rule:
-    """The correction rule of a run: the contract's thresholds and triggered classes, as far as the options do not say otherwise.
-
-    Raises ``ConfigError`` for a class that the model does not know, or one that is both to be changed and protected.
-    """
-    tau = [entry.tau for entry in contract.classes]
-    if isinstance(options.confidence, float | int):
-        tau = [float(options.confidence)] * len(tau)
-    elif options.confidence is not None:
-        for name, value in options.confidence.items():
-            tau[table.index_of(name)] = float(value)
-    triggered = frozenset(index for index, entry in enumerate(contract.classes) if entry.triggered)
-    named = frozenset(table.index_of(name) for name in options.classes)
-    protect = frozenset(table.index_of(name) for name in options.protect)
-    if named == {0}:
-        raise ConfigError("`classes` names the background alone", remedy="name the classes that may change")
-    if named & protect:
-        both = ", ".join(table.names[index] for index in sorted(named & protect))
-        raise ConfigError(f"{both}: both in `classes` and in `protect`", remedy="leave it in one of them")
-    constraint = options.constraint or contract.constraint
-    gate = contract.gate
-    if gate is None or named:  # who names classes has judged the cases
-        return Rule(tuple(tau), (named or triggered) - {0}, constraint, protect=protect)
-    network = tuple(math.nan if value is None else value for value in gate.network)
-    return Rule(tuple(tau), triggered - {0}, constraint, protect=protect, gate=Gate(network, gate.threshold))
-
-
-def _explain_idleness(options: CorrectOptions) -> str:
-    if options.classes or options.protect:
-        return "every class that could change is protected: no label will change"
-    return (
-        "no class had begun to memorise noise when the model was made: no label will change; name some with --classes"
-    )
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ from adelecli.training.checkpoint import load_checkpoint
 from adelecli.training.dataset import find_training_rows, open_slices
 from adelecli.training.loop import Experiment
 from adelecli.training.plan import read_plan
-from adelecli.training.settings import read_settings
+from adelecli.training.resolving import read_settings
 from adelecli.training.trainer import choose_device, start_learner
 from adelecli.volumes.writing import write_labels
 

@@ -24,9 +24,9 @@ from adelecli.training.noisefile import read_noise
 from adelecli.training.options import PRECISIONS, ExportKeywords, ExportOptions
 from adelecli.training.plan import PlanRecord
 from adelecli.training.registration import register_model
+from adelecli.training.resolving import read_settings
 from adelecli.training.samples import Samples, read_samples
 from adelecli.training.sealing import publish_file, seal_graph
-from adelecli.training.settings import read_settings
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -21,6 +21,7 @@ from adelecli.training.relabelling import correct_rows
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from adelecli.labels.excess import ClassNoise
     from adelecli.training.checkpoint import Learner
     from adelecli.training.plan import RunPlan
 
@@ -29,9 +30,30 @@ VAL_SAMPLES = 24
 
 
 def explain_onsets(learner: Learner, experiment: Experiment, plan: RunPlan) -> dict[str, str]:
-    """Why each foreground class did or did not trigger."""
+    """Why each foreground class did or did not trigger, or is not corrected although it did."""
     onsets = find_onsets(learner, experiment)
-    return {name: onset.reason for name, onset in list(zip(plan.survey.table.names, onsets, strict=True))[1:]}
+    reasons = {name: onset.reason for name, onset in list(zip(plan.survey.table.names, onsets, strict=True))[1:]}
+    return reasons | {name: f"{reasons[name]}; {why}" for name, why in _find_clean(experiment, plan).items()}
+
+
+def _find_clean(experiment: Experiment, plan: RunPlan) -> dict[str, str]:
+    """The foreground classes whose labels look clean, each with the figures that say so."""
+    noise = experiment.noise
+    if noise is None:
+        return {}
+    return {
+        plan.survey.table.names[index]: _tell_why(entry)
+        for index, entry in enumerate(noise.classes, 1)
+        if index not in noise.noisy_classes
+    }
+
+
+def _tell_why(entry: ClassNoise) -> str:
+    if not entry.judged:
+        return f"its labels cannot be judged: two networks disagree by {entry.network:.3f}"
+    return (
+        f"labels look clean: they disagree by {entry.disagreement:.3f} where honest ones would by {entry.expected:.3f}"
+    )
 
 
 def finish_run(folder: Path, learner: Learner, experiment: Experiment, plan: RunPlan) -> None:
@@ -41,6 +63,8 @@ def finish_run(folder: Path, learner: Learner, experiment: Experiment, plan: Run
     for name, onset in list(zip(names, onsets, strict=True))[1:]:
         if not onset.triggered and experiment.settings.correction.enabled:
             experiment.progress(Progress("finish", notice=f"class {name} never triggered: {onset.reason}"))
+    for name, why in _find_clean(experiment, plan).items():
+        experiment.progress(Progress("finish", notice=f"class {name} is not corrected: {why}"))
     if experiment.settings.correction.enabled:
         write_corrected_labels(folder, learner, experiment, plan)
     save_samples(folder, experiment)

@@ -34,8 +34,8 @@ from adelecli.training.noisefile import read_noise
 from adelecli.training.options import TrainKeywords, TrainOptions
 from adelecli.training.plan import RunPlan, make_plan, read_plan
 from adelecli.training.precision import make_scaler
+from adelecli.training.resolving import format_settings, read_settings, resolve_settings
 from adelecli.training.robust import make_criterion
-from adelecli.training.settings import Settings, format_settings, read_settings, resolve_settings
 from adelecli.training.teacher import make_teacher
 
 if TYPE_CHECKING:
@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from adelecli.labels.excess import Noise
     from adelecli.training.dataset import Slices
     from adelecli.training.distribution import World
+    from adelecli.training.settings import Settings
 
 
 PEER_SEED = 1_000_003  # added to the seed of a second network, which must start elsewhere than any first one

@@ -13,7 +13,8 @@ from adelecli.benchmarking.options import BenchOptions
 from adelecli.benchmarking.plan import EQUAL, group_units, list_overrides, plan_tasks, resolve_common
 from adelecli.errors import ConfigError
 from adelecli.labels.classes import ClassTable
-from adelecli.training.settings import PRESETS, resolve_settings
+from adelecli.training.presets import PRESETS
+from adelecli.training.resolving import resolve_settings
 
 
 @pytest.fixture

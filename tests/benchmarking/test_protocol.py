@@ -163,7 +163,7 @@ def test_confident_learning_trains_on_fixed_labels(clean_data: CleanData, tmp_pa
     (noisy,) = (tmp_path / "data").glob("*/masks")
     for case in range(3):
         before, after = (np.asarray(nib.load(p / f"case{case}.nii.gz").dataobj) for p in (noisy, fixed))
-        assert (before != after)[..., [0, 2]].sum() == 0  # one slice of each case was learnt from, the middle one
+        assert (before != after).any((0, 1)).sum() <= 1  # one slice of each case was learnt from
     figures = read_figures(result, "cleanlab")
     assert figures["harm"] is not None
     assert 0 <= figures["error_before"] < 0.5  # type: ignore[operator]

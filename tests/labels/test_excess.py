@@ -126,3 +126,11 @@ def test_whatever_the_counts_the_estimate_lies_between_0_and_the_disagreement(pa
 def test_the_same_counts_give_the_same_estimate():
     counts = make_counts(draw(0.4, 0.1, 30, 7), draw(0.15, 0.03, 30, 8))
     assert estimate_noise(counts, seed=3) == estimate_noise(counts, seed=3)
+
+
+def test_networks_that_did_not_learn_a_class_say_nothing_of_its_labels():
+    """Just as excessive, but the networks disagree by more than .4: not judged, not noisy."""
+    noise = estimate_noise(make_counts([[0.9, 0.9]] * 30, [[0.39, 0.41]] * 30))
+    assert [entry.judged for entry in noise.classes] == [True, False]
+    assert [entry.noisy for entry in noise.classes] == [True, False]
+    assert noise.noisy_classes == frozenset({1})

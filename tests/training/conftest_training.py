@@ -17,7 +17,7 @@ from adelecli.training.trainer import TrainResult, train
 torch.set_num_threads(1)  # the sizes are tiny: a second thread would only wait
 
 STILL = (
-    "noise.enabled=false", "correction.start=0.0", "loss.dice_steps=30",
+    "noise.enabled=false", "correction.start=0.0",
     "augment.rotate=0", "augment.scale=0", "augment.shift=0", "augment.brightness=0", "augment.contrast=0",
 )  # fmt: skip
 """The default preset without what has tests of its own: no noise estimate, no augmentation, correction from the onset on."""
@@ -34,6 +34,7 @@ SMALL = (
     "correction.tau=0.6",
     "data.val_share=0.25",
     "data.empty_share=1.0",
+    "loss.dice_steps=30",
     *STILL,
 )
 

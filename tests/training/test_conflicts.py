@@ -11,7 +11,7 @@ from conftest_training import SMALL, Folders
 from adelecli.errors import ConfigError
 from adelecli.training.conflicts import refuse_conflicts
 from adelecli.training.distribution import ALONE, World
-from adelecli.training.settings import resolve_settings
+from adelecli.training.resolving import resolve_settings
 from adelecli.training.trainer import train
 
 TWO = World(0, 2, torch.device("cpu"))

@@ -14,6 +14,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 import torch
+from conftest_training import STILL
 
 from adelecli.dynamics import detect_onset
 from adelecli.labels.correction import Rule, correct_labels, find_present, guard_collapse
@@ -23,11 +24,11 @@ from adelecli.training.checkpoint import Learner
 from adelecli.training.dataset import ROW, Slices
 from adelecli.training.loop import Experiment, take_step, train_epoch
 from adelecli.training.measures import Tally, curve_points
-from adelecli.training.settings import resolve_settings
+from adelecli.training.resolving import resolve_settings
 from adelecli.training.trainer import TrainResult, start_learner, train
 
 IGNORE = 255
-SMALL = ("network.width=2", "network.depth=2", "optimiser.batch_size=2")
+SMALL = ("network.width=2", "network.depth=2", "optimiser.batch_size=2", "optimiser.lr=0.001", *STILL)
 
 
 def start(

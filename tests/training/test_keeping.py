@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest_training import SMALL, Folders, write_data
+from conftest_training import SMALL, STILL, Folders, write_data
 
 from adelecli.store.collection import open_store
 from adelecli.training import keeping, loop, trainer
@@ -15,7 +15,8 @@ from adelecli.training.checkpoint import Learner, read_checkpoint
 from adelecli.training.dataset import ROW, Slices
 from adelecli.training.keeping import EpochPredictions, discard_kept, open_kept, renew_kept, show_kept
 from adelecli.training.loop import Experiment, correction_rule
-from adelecli.training.settings import Settings, resolve_settings
+from adelecli.training.resolving import resolve_settings
+from adelecli.training.settings import Settings
 from adelecli.training.trainer import TrainResult, train
 
 TINY = tuple(item for item in SMALL if "width" not in item and "val_share" not in item)
@@ -38,7 +39,7 @@ def make_experiment(folder: Path, *overrides: str) -> tuple[Learner, Experiment]
     table["case"], table["slice"] = [0, 0, 1], [0, 1, 0]
     images = np.zeros((3, 1, 1, 4), np.float32)
     slices = Slices(images, LABELS.copy(), None, table, ("a", "b"), frozenset())
-    settings: Settings = resolve_settings(overrides=("correction.guard=1", *overrides))
+    settings: Settings = resolve_settings(overrides=(*STILL, "correction.guard=1", *overrides))
     (folder / "cache").mkdir(exist_ok=True)
     experiment = Experiment(settings, slices, ("background", "one", "two"), torch.device("cpu"), print, folder)
     network = torch.nn.Conv2d(1, 3, 1)

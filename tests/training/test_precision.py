@@ -15,8 +15,9 @@ from adelecli.training.distribution import ALONE
 from adelecli.training.loop import Experiment, take_step
 from adelecli.training.network import build_network
 from adelecli.training.precision import cast_network, make_scaler
+from adelecli.training.resolving import resolve_settings
 from adelecli.training.robust import make_criterion
-from adelecli.training.settings import Settings, resolve_settings
+from adelecli.training.settings import Settings
 from adelecli.training.teacher import make_teacher
 from adelecli.training.trainer import make_optimiser, train
 

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from adelecli.errors import ConfigError
-from adelecli.training.settings import Settings, format_settings, read_settings, resolve_settings
+from adelecli.training.resolving import format_settings, read_settings, resolve_settings
+from adelecli.training.settings import Settings
 
 
 def test_paper_is_the_published_method_and_adele_adds_to_it() -> None:

@@ -1,0 +1,52 @@
+"""The correction rule of a run: what the model's contract says, as far as the options do not say otherwise."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from adelecli.errors import ConfigError
+from adelecli.labels.correction import Rule
+from adelecli.labels.excess import Gate
+
+if TYPE_CHECKING:
+    from adelecli.labels.classes import ClassTable
+    from adelecli.pipeline.options import CorrectOptions
+    from adelecli.runtime.contract import Contract
+
+
+def make_rule(contract: Contract, table: ClassTable, options: CorrectOptions) -> Rule:
+    """The correction rule of a run: the contract's thresholds and triggered classes, as far as the options do not say otherwise.
+
+    Raises ``ConfigError`` for a class that the model does not know, or one that is both to be changed and protected.
+    """
+    tau = [entry.tau for entry in contract.classes]
+    if isinstance(options.confidence, float | int):
+        tau = [float(options.confidence)] * len(tau)
+    elif options.confidence is not None:
+        for name, value in options.confidence.items():
+            tau[table.index_of(name)] = float(value)
+    triggered = frozenset(index for index, entry in enumerate(contract.classes) if entry.triggered)
+    named = frozenset(table.index_of(name) for name in options.classes)
+    protect = frozenset(table.index_of(name) for name in options.protect)
+    if named == {0}:
+        raise ConfigError("`classes` names the background alone", remedy="name the classes that may change")
+    if named & protect:
+        both = ", ".join(table.names[index] for index in sorted(named & protect))
+        raise ConfigError(f"{both}: both in `classes` and in `protect`", remedy="leave it in one of them")
+    constraint = options.constraint or contract.constraint
+    gate = contract.gate
+    if gate is None or named:  # who names classes has judged the cases
+        return Rule(tuple(tau), (named or triggered) - {0}, constraint, protect=protect)
+    network = tuple(math.nan if value is None else value for value in gate.network)
+    return Rule(tuple(tau), triggered - {0}, constraint, protect=protect, gate=Gate(network, gate.threshold))
+
+
+def explain_idleness(options: CorrectOptions) -> str:
+    """Why no label will change, in words."""
+    if options.classes or options.protect:
+        return "every class that could change is protected: no label will change"
+    return (
+        "no class had begun to memorise noise when the model was made, or its labels looked clean: no label will change; "
+        "name some with --classes"
+    )
