@@ -39,6 +39,8 @@ if TYPE_CHECKING:
     from adelecli.pipeline.records import CaseRecord, ClassRecord, Report
     from adelecli.pipeline.scores import Evaluation
     from adelecli.pipeline.verification import Verification, verify
+    from adelecli.reporting.pages import Page, report
+    from adelecli.reviewing.serving import Review, review
     from adelecli.runtime.models import Model, open_model
     from adelecli.showcase.staging import demo
     from adelecli.store.collection import Store, open_store
@@ -62,8 +64,10 @@ __all__ = [
     "Model",
     "ModelError",
     "OutputError",
+    "Page",
     "Progress",
     "Report",
+    "Review",
     "Store",
     "TrainResult",
     "Verification",
@@ -79,6 +83,8 @@ __all__ = [
     "open_model",
     "open_store",
     "predict",
+    "report",
+    "review",
     "train",
     "verify",
 ]
@@ -96,6 +102,8 @@ _HOMES = {
     "adelecli.pipeline.records": ("CaseRecord", "ClassRecord", "Report"),
     "adelecli.pipeline.scores": ("Evaluation",),
     "adelecli.pipeline.verification": ("Verification", "verify"),
+    "adelecli.reporting.pages": ("Page", "report"),
+    "adelecli.reviewing.serving": ("Review", "review"),
     "adelecli.runtime.models": ("Model", "open_model"),
     "adelecli.store.collection": ("Store", "open_store"),
     "adelecli.training.exporter": ("ExportResult", "export"),

@@ -24,6 +24,8 @@ COMMANDS = {
     "evaluate": "inspection",
     "verify": "inspection",
     "info": "inspection",
+    "report": "showing",
+    "review": "showing",
     "convert": "exchange",
     "corrupt": "exchange",
     "bench": "measuring",

@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Any
 
 from adelecli.errors import CaseError, ConfigError, InputError, OutputError
 from adelecli.store import files, journal, ome
-from adelecli.store.arrays import Array, Region, read_array, reporting_damage
+from adelecli.store.arrays import Array, Region, read_array, read_shape, reporting_damage
 from adelecli.store.documents import Document, adele_attributes, is_sealed, read_document, to_plain, write_group
 from adelecli.store.frame import Frame, Row
 from adelecli.store.inspection import inspect_case
-from adelecli.store.layout import DOCUMENT, SCHEMA, journal_path, safe_name
+from adelecli.store.layout import DOCUMENT, SCHEMA, Shape, journal_path, safe_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -109,6 +109,11 @@ class Store:
             return read_array(self.case_path(case) / "maps" / name, region)
         held = ", ".join([*attributes["labels"], *attributes["maps"]])
         raise CaseError(f"holds no {name!r}", path=self.case_path(case), remedy=f"it holds {held}")
+
+    def shape(self, case: str, name: str | None = None) -> Shape:
+        """``(Z, Y, X)`` of the case's label image ``name`` (of the first one by default), without reading a voxel."""
+        folder, _ = self._label_image(case, name)
+        return read_shape(folder / "0")
 
     def _label_image(self, case: str, name: str | None) -> tuple[Path, Document]:
         name = name or self.label_names(case)[0]

@@ -36,11 +36,16 @@ def make_entry(store: str, case: str, event: str, sha256: str, replaces: str | N
 
 def append_entry(path: Path, entry: Entry) -> None:
     """Append one line in one write and sync it; a line torn by an earlier crash is closed first."""
+    append_line(path, msgspec.json.encode(entry))
+
+
+def append_line(path: Path, line: bytes) -> None:
+    """``append_entry`` for a line of any kind (without its newline)."""
     handle = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o666)
     try:
         size = os.fstat(handle).st_size
         torn = size > 0 and os.pread(handle, 1, size - 1) != b"\n"
-        os.write(handle, b"\n" * torn + msgspec.json.encode(entry) + b"\n")
+        os.write(handle, b"\n" * torn + line + b"\n")
         os.fsync(handle)
     finally:
         os.close(handle)
