@@ -30,13 +30,16 @@ from adelecli.version import __version__
 if TYPE_CHECKING:
     from adelecli.benchmarking.protocol import bench
     from adelecli.benchmarking.records import BenchResult
+    from adelecli.pipeline.checkup import Checkup
     from adelecli.pipeline.comparison import evaluate
     from adelecli.pipeline.conversion import Conversion, convert
     from adelecli.pipeline.correction import correct
     from adelecli.pipeline.corruption import CorruptionReport, corrupt
     from adelecli.pipeline.description import Description, info
     from adelecli.pipeline.prediction import predict
+    from adelecli.pipeline.preflight import check
     from adelecli.pipeline.records import CaseRecord, ClassRecord, Report
+    from adelecli.pipeline.reversion import Reversion, revert
     from adelecli.pipeline.scores import Evaluation
     from adelecli.pipeline.verification import Verification, verify
     from adelecli.runtime.models import Model, open_model
@@ -50,6 +53,7 @@ __all__ = [
     "BenchResult",
     "CaseError",
     "CaseRecord",
+    "Checkup",
     "ClassRecord",
     "ConfigError",
     "Conversion",
@@ -64,11 +68,13 @@ __all__ = [
     "OutputError",
     "Progress",
     "Report",
+    "Reversion",
     "Store",
     "TrainResult",
     "Verification",
     "__version__",
     "bench",
+    "check",
     "convert",
     "correct",
     "corrupt",
@@ -79,6 +85,7 @@ __all__ = [
     "open_model",
     "open_store",
     "predict",
+    "revert",
     "train",
     "verify",
 ]
@@ -87,13 +94,16 @@ _HOMES = {
     "adelecli.benchmarking.protocol": ("bench",),
     "adelecli.benchmarking.records": ("BenchResult",),
     "adelecli.showcase.staging": ("demo",),
+    "adelecli.pipeline.checkup": ("Checkup",),
     "adelecli.pipeline.comparison": ("evaluate",),
     "adelecli.pipeline.conversion": ("Conversion", "convert"),
     "adelecli.pipeline.correction": ("correct",),
     "adelecli.pipeline.corruption": ("CorruptionReport", "corrupt"),
     "adelecli.pipeline.description": ("Description", "info"),
     "adelecli.pipeline.prediction": ("predict",),
+    "adelecli.pipeline.preflight": ("check",),
     "adelecli.pipeline.records": ("CaseRecord", "ClassRecord", "Report"),
+    "adelecli.pipeline.reversion": ("Reversion", "revert"),
     "adelecli.pipeline.scores": ("Evaluation",),
     "adelecli.pipeline.verification": ("Verification", "verify"),
     "adelecli.runtime.models": ("Model", "open_model"),
