@@ -30,13 +30,16 @@ from adelecli.version import __version__
 if TYPE_CHECKING:
     from adelecli.benchmarking.protocol import bench
     from adelecli.benchmarking.records import BenchResult
+    from adelecli.pipeline.checkup import Checkup
     from adelecli.pipeline.comparison import evaluate
     from adelecli.pipeline.conversion import Conversion, convert
     from adelecli.pipeline.correction import correct
     from adelecli.pipeline.corruption import CorruptionReport, corrupt
     from adelecli.pipeline.description import Description, info
     from adelecli.pipeline.prediction import predict
+    from adelecli.pipeline.preflight import check
     from adelecli.pipeline.records import CaseRecord, ClassRecord, Report
+    from adelecli.pipeline.reversion import Reversion, revert
     from adelecli.pipeline.scores import Evaluation
     from adelecli.pipeline.verification import Verification, verify
     from adelecli.reporting.pages import Page, report
@@ -52,6 +55,7 @@ __all__ = [
     "BenchResult",
     "CaseError",
     "CaseRecord",
+    "Checkup",
     "ClassRecord",
     "ConfigError",
     "Conversion",
@@ -67,12 +71,14 @@ __all__ = [
     "Page",
     "Progress",
     "Report",
+    "Reversion",
     "Review",
     "Store",
     "TrainResult",
     "Verification",
     "__version__",
     "bench",
+    "check",
     "convert",
     "correct",
     "corrupt",
@@ -84,6 +90,7 @@ __all__ = [
     "open_store",
     "predict",
     "report",
+    "revert",
     "review",
     "train",
     "verify",
@@ -93,13 +100,16 @@ _HOMES = {
     "adelecli.benchmarking.protocol": ("bench",),
     "adelecli.benchmarking.records": ("BenchResult",),
     "adelecli.showcase.staging": ("demo",),
+    "adelecli.pipeline.checkup": ("Checkup",),
     "adelecli.pipeline.comparison": ("evaluate",),
     "adelecli.pipeline.conversion": ("Conversion", "convert"),
     "adelecli.pipeline.correction": ("correct",),
     "adelecli.pipeline.corruption": ("CorruptionReport", "corrupt"),
     "adelecli.pipeline.description": ("Description", "info"),
     "adelecli.pipeline.prediction": ("predict",),
+    "adelecli.pipeline.preflight": ("check",),
     "adelecli.pipeline.records": ("CaseRecord", "ClassRecord", "Report"),
+    "adelecli.pipeline.reversion": ("Reversion", "revert"),
     "adelecli.pipeline.scores": ("Evaluation",),
     "adelecli.pipeline.verification": ("Verification", "verify"),
     "adelecli.reporting.pages": ("Page", "report"),
