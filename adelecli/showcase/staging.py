@@ -55,7 +55,7 @@ class DemoOptions:
     device: str = "auto"
     cases: int = 12
     test_cases: int = 4
-    epochs: int = 15
+    epochs: int = 18
 
     def __post_init__(self) -> None:
         for name, least in (("cases", 2), ("test_cases", 1), ("epochs", 1)):
