@@ -28,8 +28,9 @@ from adelecli.progress import Progress
 from adelecli.runtime.preparation import move_axis
 from adelecli.training.survey import split_cases
 from adelecli.volumes.cases import find_masks, pair_cases
+from adelecli.volumes.hashing import hash_file
 from adelecli.volumes.naming import FILES, read_class_table
-from adelecli.volumes.reading import hash_file, read_labels
+from adelecli.volumes.reading import read_labels
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -25,7 +25,14 @@ if TYPE_CHECKING:
     help="What to write [default: corrected].",
 )
 @click.option(
-    "--format", type=click.Choice(["source", "nifti", "png"]), help="File format [default: source, as the masks were]."
+    "--format",
+    type=click.Choice(["source", "nifti", "nrrd", "mha", "png", "dicom-seg"]),
+    help="File format [default: source, as the masks were].",
+)
+@click.option("-i", "--images", type=options.FILE, metavar="DIR", help="DICOM series that a dicom-seg refers to.")
+@options.flag("--binary", "Write dicom-seg as one bit a voxel and segment, for older viewers.")
+@click.option(
+    "--terminology", type=options.FILE, metavar="FILE.json", help="Codes of the segments, in the form of dcmqi."
 )
 @options.cases
 @options.overwrite

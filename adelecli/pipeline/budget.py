@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from adelecli.errors import CaseError, ConfigError
+from adelecli.pipeline.intake import read_geometry
 from adelecli.pipeline.provenance import measure_peak_memory
 from adelecli.runtime.preparation import in_plane_spacing, pad_image, plan_size
 from adelecli.runtime.tiling import choose_tile
 from adelecli.store.layout import CHUNK, SHARD
-from adelecli.volumes.reading import read_geometry
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -12,6 +12,7 @@ import numpy as np
 from adelecli.errors import CaseError, ConfigError, OutputError
 from adelecli.keywords import read_keywords
 from adelecli.labels.entries import rebuild_table
+from adelecli.pipeline.archives import Archive, open_archive
 from adelecli.pipeline.filing import open_folder, write_text
 from adelecli.pipeline.frames import restore_geometry
 from adelecli.pipeline.options import StrPath, match_ids
@@ -30,9 +31,9 @@ if TYPE_CHECKING:
     from adelecli.store.collection import Store
 
 Which = Literal["corrected", "original", "change", "confidence"]
-Format = Literal["source", "nifti", "png"]
+Format = Literal["source", "nifti", "nrrd", "mha", "png", "dicom-seg"]
 CONFIDENCE = "confidence"
-WRITABLE = (".nii.gz", ".nii", ".png", ".tif", ".tiff")
+WRITABLE = (".nii.gz", ".nii", ".nrrd", ".mha", ".png", ".tif", ".tiff")
 
 
 class ConvertKeywords(TypedDict, total=False):
@@ -42,22 +43,38 @@ class ConvertKeywords(TypedDict, total=False):
     format: Format
     cases: list[str]
     overwrite: bool
+    images: StrPath | None
+    binary: bool
+    terminology: StrPath | None
 
 
 @dataclass(frozen=True)
 class ConvertOptions:
-    """``which`` array of each case; ``format``: as the source was, NIfTI, or PNG (one a slice); ``cases``: patterns on ids."""
+    """``which`` array of each case; ``format``: as the source was, or another (PNG: one a slice); ``cases``: patterns on ids.
+
+    For ``dicom-seg``: ``images`` holds the DICOM series to refer to, by case id; ``binary`` writes one bit a voxel and
+    segment; ``terminology`` is a file of codes (see ``volumes.terminology``).
+    """
 
     which: Which = "corrected"
     format: Format = "source"
     cases: tuple[str, ...] | list[str] = ()
     overwrite: bool = False
+    images: StrPath | None = None
+    binary: bool = False
+    terminology: StrPath | None = None
 
     def __post_init__(self) -> None:
         for name, value, known in (("which", self.which, Which), ("format", self.format, Format)):
             choices = known.__args__  # type: ignore[attr-defined]  # a Literal carries its values
             if value not in choices:
                 raise ConfigError(f"`{name}` is {value!r}", remedy=f"choose {', '.join(choices)}")
+        if self.format == "dicom-seg" and self.images is None:
+            raise ConfigError("dicom-seg needs the series it refers to", remedy="name it with --images DIR")
+        if self.format == "dicom-seg" and self.which == CONFIDENCE:
+            raise ConfigError("a confidence map is no segmentation", remedy="choose nifti, nrrd or mha")
+        if self.format not in {"dicom-seg", "source"} and (self.binary or self.terminology is not None):
+            raise ConfigError("`binary` and `terminology` are about dicom-seg", remedy="pass --format dicom-seg")
 
 
 class ConvertedCase(msgspec.Struct, frozen=True):
@@ -99,25 +116,41 @@ def convert(
     opened = open_store(Path(store))
     ids = match_ids(opened.case_ids(), chosen.cases)
     folder = open_folder(Path(out), source=Path(store), overwrite=True)
+    archive = open_archive(
+        opened, chosen.which, images=chosen.images, binary=chosen.binary, terminology=chosen.terminology
+    )
     cases = []
     for done, case in enumerate(ids):
         progress(Progress("convert", done, len(ids), case))
-        cases.append(_convert_case(case, opened, folder, chosen, progress))
+        cases.append(_convert_case(case, opened, folder, _Plan(chosen, archive), progress))
     progress(Progress("convert", len(ids), len(ids)))
     return Conversion(str(folder), chosen.which, tuple(cases))
 
 
-def _convert_case(case: str, store: Store, folder: Path, options: ConvertOptions, progress: Callback) -> ConvertedCase:
+@dataclass(frozen=True)
+class _Plan:
+    """What is to be written, and the archive that DICOM SEG refers to."""
+
+    options: ConvertOptions
+    archive: Archive | None
+
+
+def _convert_case(case: str, store: Store, folder: Path, plan_: _Plan, progress: Callback) -> ConvertedCase:
+    options, archive = plan_.options, plan_.archive
     try:
         frame = store.frame(case)
         array = store.read(case, options.which)
         geometry = restore_geometry(frame, array.shape)
-        plan = list(_plan_files(folder / case, array, geometry, _choose_ending(options.format, frame.suffix, geometry)))
+        wanted = "dicom-seg" if archive and options.format == "source" and frame.suffix == ".dcm" else options.format
+        plan = list(_plan_files(folder / case, array, geometry, _choose_ending(wanted, frame.suffix, geometry)))
         for path, _, _ in plan:
             if path.exists() and not options.overwrite:
                 raise OutputError("exists already", path=path, remedy="pass --overwrite or another --out")
         for path, part, part_geometry in plan:
-            _write(path, part, part_geometry, options.which)
+            if wanted == "dicom-seg" and archive is not None:
+                archive.write(path, part, part_geometry, case)
+            else:
+                _write(path, part, part_geometry, options.which)
         if options.which != CONFIDENCE:
             write_class_names(folder, rebuild_table(store.class_entries(case, options.which)))
     except CaseError as error:
@@ -127,10 +160,13 @@ def _convert_case(case: str, store: Store, folder: Path, options: ConvertOptions
 
 
 def _choose_ending(wanted: Format, suffix: str, geometry: Geometry) -> str:
-    if wanted == "png":
-        return ".png"
+    fixed = {"png": ".png", "nrrd": ".nrrd", "mha": ".mha", "dicom-seg": ".dcm"}
+    if wanted in fixed:
+        return fixed[wanted]
     if wanted == "nifti":
         return suffix if suffix.startswith(".nii") else ".nii.gz"
+    if suffix == ".mhd":  # one file instead of two
+        return ".mha"
     return suffix if suffix in WRITABLE else ".png" if geometry.kind == "raster" else ".nii.gz"
 
 

@@ -24,6 +24,7 @@ from adelecli.labels.entries import list_entries
 from adelecli.pipeline.batch import run_batch
 from adelecli.pipeline.frames import make_frame, read_table
 from adelecli.pipeline.inference import ConfidenceSummary, cut_slices, read_volume, restore_volume, segment_case
+from adelecli.pipeline.intake import pair_cases, read_labels
 from adelecli.pipeline.options import CorrectKeywords, CorrectOptions, StrPath
 from adelecli.pipeline.records import CaseRecord, ClassRecord, Report, Status
 from adelecli.pipeline.resumption import hash_inputs
@@ -35,8 +36,8 @@ from adelecli.scratch import cut_slabs, let_go
 from adelecli.store.arrays import hash_array
 from adelecli.store.changes import map_changes
 from adelecli.store.layout import CHANGE_CLASSES
-from adelecli.volumes.cases import find_masks, pair_cases
-from adelecli.volumes.reading import check_pair, read_labels
+from adelecli.volumes.cases import find_masks
+from adelecli.volumes.reading import check_pair
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -117,7 +118,7 @@ class _Corrector:
         assert case.mask is not None  # pair_cases gives every case its mask, or makes it a fault
         allocate = self.session.scratch.allocate
         hashes = hash_inputs(case)
-        labels = read_labels(case.mask, allocate)
+        labels = read_labels(case.mask, allocate, onto=case.images[0])
         volume = read_volume(case, self.session)
         check_pair(volume.geometry, labels.geometry, case)
         return _Loaded(hashes, labels, encode_volume(self.table, labels.array, allocate, path=case.mask), volume)

@@ -21,13 +21,13 @@ from adelecli.labels.overlap import LabelErrorCounts, confusion, iou_scores, lab
 from adelecli.pipeline.comparison import collect_classes
 from adelecli.pipeline.conversion import write_class_names
 from adelecli.pipeline.filing import open_folder, write_text
+from adelecli.pipeline.intake import list_masks, read_labels
 from adelecli.pipeline.records import choose_exit_code
 from adelecli.pipeline.scores import average, drop_infinite
 from adelecli.progress import Callback, Progress, ignore_progress
 from adelecli.runtime.preparation import move_axis, restore_axis
-from adelecli.volumes.cases import find_masks, list_masks
+from adelecli.volumes.cases import find_masks
 from adelecli.volumes.naming import read_class_table
-from adelecli.volumes.reading import read_labels
 from adelecli.volumes.writing import write_labels
 
 if TYPE_CHECKING:

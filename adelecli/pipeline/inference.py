@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, TypeAlias
 import numpy as np
 
 from adelecli.errors import CaseError
+from adelecli.pipeline.intake import read_image
 from adelecli.runtime.preparation import move_axis
 from adelecli.runtime.segmentation import segment_volume
 from adelecli.scratch import cut_slabs, let_go
-from adelecli.volumes.reading import check_finite, read_image
+from adelecli.volumes.reading import check_finite
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -16,6 +16,7 @@ from adelecli.pipeline.batch import run_batch
 from adelecli.pipeline.correction import count_slabs, describe_changes
 from adelecli.pipeline.frames import make_frame, read_table
 from adelecli.pipeline.inference import ConfidenceSummary, cut_slices, read_volume, restore_volume, segment_case
+from adelecli.pipeline.intake import list_images
 from adelecli.pipeline.options import BatchKeywords, BatchOptions, StrPath
 from adelecli.pipeline.records import CaseRecord, Report
 from adelecli.pipeline.resumption import hash_inputs
@@ -23,7 +24,7 @@ from adelecli.pipeline.session import Command, Outcome, Session, Treatment
 from adelecli.progress import Callback, ignore_progress
 from adelecli.scratch import let_go
 from adelecli.store.arrays import hash_array
-from adelecli.volumes.cases import IMAGE_FOLDERS, list_images
+from adelecli.volumes.listing import IMAGE_FOLDERS
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

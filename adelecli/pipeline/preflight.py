@@ -27,6 +27,7 @@ from adelecli.pipeline.discovery import VARIABLE, WEIGHTS
 from adelecli.pipeline.estimation import Workload, estimate_run
 from adelecli.pipeline.frames import read_table
 from adelecli.pipeline.inference import cut_slices
+from adelecli.pipeline.intake import read_geometry, read_labels
 from adelecli.pipeline.options import CheckKeywords, CheckOptions, CorrectOptions, StrPath, match_ids
 from adelecli.pipeline.rules import make_rule
 from adelecli.pipeline.session import open_session
@@ -36,7 +37,7 @@ from adelecli.scratch import Scratch, cut_slabs, let_go
 from adelecli.volumes.cases import find_masks, pair_cases
 from adelecli.volumes.naming import read_class_table
 from adelecli.volumes.nifti import list_concerns
-from adelecli.volumes.reading import check_pair, read_geometry, read_labels
+from adelecli.volumes.reading import check_pair
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from adelecli.errors import CaseError, ConfigError
+from adelecli.pipeline.intake import hash_input
 from adelecli.pipeline.records import CaseRecord, Hashes
-from adelecli.volumes.reading import hash_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
 def hash_inputs(case: Case) -> Hashes:
     """Hashes of a case's image files and mask; the result is not known yet."""
-    mask = None if case.mask is None else hash_file(case.mask)
-    return Hashes(images=tuple(hash_file(path) for path in case.images), mask=mask)
+    mask = None if case.mask is None else hash_input(case.mask)
+    return Hashes(images=tuple(hash_input(path) for path in case.images), mask=mask)
 
 
 def find_finished(store: Store, cases: Iterable[Case]) -> dict[str, CaseRecord]:

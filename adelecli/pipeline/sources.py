@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Protocol
 from adelecli.errors import CaseError
 from adelecli.labels.entries import rebuild_table
 from adelecli.pipeline.frames import restore_geometry
+from adelecli.pipeline.intake import list_masks, read_labels
 from adelecli.store.collection import open_store
-from adelecli.volumes.cases import list_masks
+from adelecli.volumes.listing import is_remote, is_zarr_image
 from adelecli.volumes.naming import read_class_table
-from adelecli.volumes.reading import Labels, read_labels
+from adelecli.volumes.reading import Labels
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -97,7 +98,7 @@ class LabelFiles:
 
 def open_source(place: Path, name: str = "corrected") -> StoredLabels | LabelFiles:
     """Open ``place``; ``name`` chooses the label image when it is a store. Raises ``InputError`` when there are no labels."""
-    if (place / "zarr.json").exists():
+    if not is_remote(place) and (place / "zarr.json").exists() and not is_zarr_image(place):
         return StoredLabels(open_store(place), name)
     pairing = list_masks(place)
     return LabelFiles(place, {case.id: case for case in pairing.cases}, dict(pairing.faults))

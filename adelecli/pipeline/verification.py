@@ -19,6 +19,7 @@ import msgspec
 from adelecli.errors import OK, CaseError, OutputError
 from adelecli.keywords import read_keywords
 from adelecli.pipeline.discovery import find_model
+from adelecli.pipeline.intake import hash_input, list_images, list_masks, pair_cases, read_labels
 from adelecli.pipeline.options import VerifyKeywords, VerifyOptions
 from adelecli.pipeline.records import CaseRecord
 from adelecli.pipeline.resumption import hash_inputs
@@ -26,8 +27,6 @@ from adelecli.progress import Callback, Progress, ignore_progress
 from adelecli.store.arrays import hash_array
 from adelecli.store.collection import open_store
 from adelecli.store.verification import Finding, verify_store
-from adelecli.volumes.cases import list_images, list_masks, pair_cases
-from adelecli.volumes.reading import hash_file, read_labels
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -110,7 +109,7 @@ def _check_run(store: Store, options: VerifyOptions) -> Iterator[Finding]:
         yield Finding(None, "model", "the store does not name the model and the options that made it")
     elif options.model is not None:
         path = find_model(options.model)
-        if hash_file(path) != recorded:
+        if hash_input(path) != recorded:
             yield Finding(None, "model", f"{path} is not the model that made the store ({recorded})")
 
 

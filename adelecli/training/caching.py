@@ -71,7 +71,7 @@ def _prepare_case(
 
 def read_network_labels(survey: Survey, facts: CaseFacts, mask: Path, shape: tuple[int, int, int]) -> NDArray[np.uint8]:
     """Class indices ``[S, h, w]`` of a mask on the network's grid. Raises ``CaseError`` where it does not fit the case."""
-    labels = read_labels(mask)
+    labels = read_labels(mask, onto=facts.case.images[0])
     if labels.array.shape != _source_shape(labels.geometry, facts):
         raise CaseError(f"shape {labels.array.shape} does not belong to case {facts.case.id}", path=mask)
     indices = labels.geometry.to_canonical(survey.table.encode(labels.array))
@@ -97,7 +97,7 @@ def restore_labels(
     ``before`` and ``after`` are ``[S, h, w]`` on the network's grid; voxels where they agree keep the source's own label.
     """
     assert facts.case.mask is not None
-    labels = read_labels(facts.case.mask)
+    labels = read_labels(facts.case.mask, onto=facts.case.images[0])
     source = survey.table.encode(labels.array)
     canonical = labels.geometry.to_canonical(source)
     plane = move_axis(canonical, survey.grid.axis).shape[1:]

@@ -19,8 +19,8 @@ from adelecli.runtime.contract import Grid, Intensity
 from adelecli.training.runfolder import read_json
 from adelecli.training.survey import CaseFacts, Survey, split_cases, survey_cases
 from adelecli.volumes.cases import Case, find_masks, list_masks, pair_cases
+from adelecli.volumes.hashing import hash_file
 from adelecli.volumes.naming import read_class_table, read_modality
-from adelecli.volumes.reading import hash_file
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -112,7 +112,7 @@ def find_canvas(survey: Survey) -> tuple[int, int]:
 
 def _look_at(case: Case, table: ClassTable | None, settings: DataSettings) -> tuple[CaseFacts, Sample]:
     assert case.mask is not None
-    volume, labels = read_image(case), read_labels(case.mask)
+    volume, labels = read_image(case), read_labels(case.mask, onto=case.images[0])
     check_pair(volume.geometry, labels.geometry, case)
     check_finite(volume.array, path=case.images[0])
     if table is not None:

@@ -19,15 +19,23 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from adelecli.errors import CaseError, ConfigError, InputError, make_printable
+from adelecli.volumes import voc
+from adelecli.volumes.listing import (
+    IMAGE_FOLDERS,
+    MASK_FOLDERS,
+    Entry,
+    Remote,
+    enter_folder,
+    is_remote,
+    is_zarr,
+    list_entries,
+)
+from adelecli.volumes.referencing import follow_references
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-ENDINGS = (".nii.gz", ".nii", ".png", ".tif", ".tiff", ".jpg", ".jpeg", ".bmp")
-MASK_FOLDERS = ("masks", "labelsTr", "SegmentationClass")
-IMAGE_FOLDERS = ("images", "imagesTr", "JPEGImages")
 _SAFE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
-_CHANNEL = re.compile(r"(.+)_(\d{4})")
 
 
 @dataclass(frozen=True)
@@ -55,64 +63,59 @@ class Pairing:
         return make_printable(f"{self.spare_images[0]}{more}: has no mask and is left out")
 
 
-@dataclass(frozen=True)
-class _File:
-    path: Path
-    stem: str
+def pair_cases(masks: Path, images: Path | None = None, remote: Remote | None = None) -> Pairing:
+    """Pair the masks of a folder (one mask, or a VOC list of ids) with their images (None: the sibling ``images/`` or ``imagesTr/``).
 
-    @property
-    def base(self) -> str:
-        match = _CHANNEL.fullmatch(self.stem)
-        return match[1] if match else self.stem
-
-    @property
-    def channel(self) -> int | None:
-        match = _CHANNEL.fullmatch(self.stem)
-        return int(match[2]) if match else None
-
-
-def pair_cases(masks: Path, images: Path | None = None) -> Pairing:
-    """Pair the masks of a folder (or one mask file) with their images (None: the sibling ``images/`` or ``imagesTr/``).
-
-    Raises InputError when a folder is missing or empty or nothing pairs, ConfigError when both are the same folder.
+    ``remote`` tells what an address holds. Raises InputError when a folder is missing or empty or nothing pairs,
+    ConfigError when both are the same folder.
     """
-    masks = _enter(Path(masks), MASK_FOLDERS)
-    mask_files = _list_files(masks, "masks")
-    images = find_images(masks) if images is None else _enter(Path(images), IMAGE_FOLDERS)
-    image_files = _list_files(images, "images")
-    if masks.resolve() == images.resolve():
+    listed = voc.read_list(Path(masks))
+    masks = enter_folder(Path(masks) if listed is None else listed[0], MASK_FOLDERS)
+    mask_files = list_entries(masks, "masks", remote)
+    images = find_images(masks) if images is None else enter_folder(Path(images), IMAGE_FOLDERS)
+    image_files = list_entries(images, "images", remote)
+    if _is_same(masks, images) and not all(is_zarr(file.path) for file in mask_files):
+        # An OME-Zarr image holds its labels within itself; any other file cannot be both.
         raise ConfigError("is given both as masks and as images", path=masks, remedy="name two different places")
     by_mask = _identify_masks(mask_files)
-    by_hand = masks.is_file() and images.is_file()  # then they belong together, whatever their names
+    # One mask and one image belong together, whatever their names.
+    by_hand = _is_one(masks, mask_files) and _is_one(images, image_files)
     by_image = {next(iter(by_mask)): image_files} if by_hand else _identify_images(image_files, by_mask)
+    if not by_hand:
+        by_mask = follow_references(by_mask, by_image)
+    if listed is not None:
+        by_mask = {name: files for name, files in by_mask.items() if name in listed[1]} | {
+            name: [] for name in listed[1] - by_mask.keys()
+        }
     pairing = _assemble(by_mask, by_image, images)
     if not pairing.cases:
         fact = f"none of its {len(mask_files)} masks has a usable image in {images}"
         _refuse_all(masks, pairing, fact, "give a mask and its image the same name")
-    return pairing if masks.is_dir() else replace(pairing, spare_images=())  # one mask asks for one image
+    whole = listed is None and masks.is_dir() and not _is_one(masks, mask_files)
+    return pairing if whole else replace(pairing, spare_images=())  # who asks for some masks leaves images over
 
 
-def list_images(images: Path) -> Pairing:
+def list_images(images: Path, remote: Remote | None = None) -> Pairing:
     """List the images of a folder (or one image file) as cases without masks; InputError when there is none."""
-    images = _enter(Path(images), IMAGE_FOLDERS)
-    pairing = _assemble(None, _identify_images(_list_files(images, "images"), ()), images)
+    images = enter_folder(Path(images), IMAGE_FOLDERS)
+    pairing = _assemble(None, _identify_images(list_entries(images, "images", remote), ()), images)
     if not pairing.cases:
         _refuse_all(images, pairing, "none of its images can be used")
     return pairing
 
 
-def list_masks(masks: Path) -> Pairing:
+def list_masks(masks: Path, remote: Remote | None = None) -> Pairing:
     """List the masks of a folder (or one mask file) as cases without images; InputError when there is none."""
-    masks = _enter(Path(masks), MASK_FOLDERS)
-    pairing = _assemble(_identify_masks(_list_files(masks, "masks")), None, masks)
+    masks = enter_folder(Path(masks), MASK_FOLDERS)
+    pairing = _assemble(_identify_masks(list_entries(masks, "masks", remote)), None, masks)
     if not pairing.cases:
         _refuse_all(masks, pairing, "none of its masks can be used")
     return pairing
 
 
 def find_masks(folder: Path) -> Path:
-    """Find the masks of a data folder: ``masks``, ``labelsTr`` or ``SegmentationClass``; InputError without."""
-    found = next((folder / name for name in MASK_FOLDERS if (folder / name).is_dir()), None)
+    """Find the masks of a data folder: ``masks``, ``labelsTr`` or ``SegmentationClass*``; InputError without."""
+    found = next((folder / name for name in MASK_FOLDERS if (folder / name).is_dir()), voc.find_masks(folder))
     if found is None:
         raise InputError("holds neither masks/ nor labelsTr/", path=folder, remedy="name the folder of the masks")
     return found
@@ -132,43 +135,20 @@ def find_images(masks: Path) -> Path:
     return found
 
 
-def split_name(name: str) -> tuple[str, str] | None:
-    """Split a file name into stem and ending, or None when it is not a name of ours (another ending, a hidden file)."""
-    ending = next((ending for ending in ENDINGS if name.lower().endswith(ending)), None)
-    if ending is None or name.startswith("."):
-        return None
-    return name[: -len(ending)], name[-len(ending) :]
+def _is_same(masks: Path, images: Path) -> bool:
+    return masks == images or (not is_remote(masks) and not is_remote(images) and masks.resolve() == images.resolve())
 
 
-def _enter(place: Path, names: Sequence[str]) -> Path:
-    # A data set's root is as good as the folder inside it, unless the root holds usable files itself.
-    if place.is_dir() and not any(split_name(entry.name) for entry in _list_entries(place) if entry.is_file()):
-        return next((place / name for name in names if (place / name).is_dir()), place)
-    return place
+def _is_one(place: Path, files: Sequence[Entry]) -> bool:
+    """Whether the user named a mask or an image itself (or a folder that is one DICOM series), and not a folder of them."""
+    if len(files) != 1:
+        return False
+    path = files[0].path
+    return path == place or not (is_remote(path) or path.exists() or path.is_symlink())
 
 
-def _list_files(place: Path, what: str) -> list[_File]:
-    expected = f"expected {', '.join(ENDINGS)}"
-    if not place.exists():
-        raise InputError("there is no such file or folder", path=place, remedy=f"name what holds the {what}")
-    paths = [place] if place.is_file() else _list_entries(place)
-    # A broken link is kept: it stands for a case that somebody expects, and becomes its fault.
-    named = [(path, split_name(path.name)) for path in paths if path.is_file() or path.is_symlink()]
-    files = [_File(path, parts[0]) for path, parts in named if parts]
-    if not files:
-        raise InputError(f"holds no {what}" if place.is_dir() else "has an unknown ending", path=place, remedy=expected)
-    return files
-
-
-def _list_entries(folder: Path) -> list[Path]:
-    try:
-        return sorted(folder.iterdir())
-    except OSError as error:
-        raise InputError(f"cannot be listed ({error.strerror})", path=folder, remedy="check its permissions") from error
-
-
-def _identify_masks(files: Iterable[_File]) -> dict[str, list[_File]]:
-    found: dict[str, list[_File]] = defaultdict(list)
+def _identify_masks(files: Iterable[Entry]) -> dict[str, list[Entry]]:
+    found: dict[str, list[Entry]] = defaultdict(list)
     for base, group in _group(files).items():
         for file in group:
             alone = len(group) == 1 and file.channel in {None, 0}
@@ -176,8 +156,8 @@ def _identify_masks(files: Iterable[_File]) -> dict[str, list[_File]]:
     return found
 
 
-def _identify_images(files: Iterable[_File], masks: Iterable[str]) -> dict[str, list[_File]]:
-    found: dict[str, list[_File]] = defaultdict(list)
+def _identify_images(files: Iterable[Entry], masks: Iterable[str]) -> dict[str, list[Entry]]:
+    found: dict[str, list[Entry]] = defaultdict(list)
     known = frozenset(masks)
     for base, group in _group(files).items():
         channels = base in known or any(file.channel == 0 for file in group)
@@ -186,15 +166,15 @@ def _identify_images(files: Iterable[_File], masks: Iterable[str]) -> dict[str, 
     return found
 
 
-def _group(files: Iterable[_File]) -> dict[str, list[_File]]:
-    groups: dict[str, list[_File]] = defaultdict(list)
+def _group(files: Iterable[Entry]) -> dict[str, list[Entry]]:
+    groups: dict[str, list[Entry]] = defaultdict(list)
     for file in files:
         groups[file.base].append(file)
     return groups
 
 
 def _assemble(
-    masks: Mapping[str, list[_File]] | None, images: Mapping[str, list[_File]] | None, place: Path
+    masks: Mapping[str, list[Entry]] | None, images: Mapping[str, list[Entry]] | None, place: Path
 ) -> Pairing:
     wanted = sorted(masks if masks is not None else images or ())
     folded: dict[str, list[str]] = defaultdict(list)
@@ -215,20 +195,22 @@ def _assemble(
     return Pairing(tuple(cases), tuple(faults), _list_spare(masks, images))
 
 
-def _list_spare(masks: Mapping[str, list[_File]] | None, images: Mapping[str, list[_File]] | None) -> tuple[Path, ...]:
+def _list_spare(masks: Mapping[str, list[Entry]] | None, images: Mapping[str, list[Entry]] | None) -> tuple[Path, ...]:
     if masks is None or images is None:
         return ()
     return tuple(sorted(file.path for name, files in images.items() if name not in masks for file in files))
 
 
-def _only_mask(name: str, files: Sequence[_File]) -> Path:
+def _only_mask(name: str, files: Sequence[Entry]) -> Path:
+    if not files:
+        raise CaseError("is listed, but has no mask", path=name, remedy="add its mask or take it off the list")
     if len(files) > 1:
         names = ", ".join(file.path.name for file in files)
         raise CaseError(f"has {len(files)} masks ({names})", path=name, remedy="leave one of them")
     return _inside(files[0].path)
 
 
-def _order_channels(name: str, files: Sequence[_File], mask: Path | None, place: Path) -> tuple[Path, ...]:
+def _order_channels(name: str, files: Sequence[Entry], mask: Path | None, place: Path) -> tuple[Path, ...]:
     if not files:
         raise CaseError(f"has no image in {place}", path=mask, remedy=f"add its image as {name} or {name}_0000, ...")
     ordered = sorted(files, key=lambda file: -1 if file.channel is None else file.channel)

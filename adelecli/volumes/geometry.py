@@ -24,7 +24,8 @@ class Geometry:
     """The frame of one volume.
 
     ``shape`` is (Z, Y, X) of the source grid; ``affine`` a 4x4 float64 matrix from voxel (x, y, z) to RAS+ millimetres,
-    not singular; ``header`` what precedes the voxels in the NIfTI file (the raw 348 or 540 bytes, then its extensions
+    not singular; ``kind`` is "raster" for pictures, which have no millimetres, and "nifti" for volumes of every format;
+    ``header`` what precedes the voxels in the NIfTI file (the raw 348 or 540 bytes, then its extensions
     if it has any), so that a result can be written under the same header; None for rasters, whose affine is the
     identity.
     """
@@ -56,6 +57,12 @@ class Geometry:
     def codes(self) -> str:
         """Where the source axes (x, y, z) run to, for instance "LPS"."""
         return "".join(_orientations().ornt2axcodes(self._orientation))
+
+    @property
+    def canonical(self) -> Geometry:
+        """The frame of the canonical grid: the same voxels at the same places, with axes that run to R, A and S."""
+        turned = self.affine @ _orientations().inv_ornt_aff(self._orientation, self.shape[::-1])
+        return Geometry(self.canonical_shape, turned, self.kind)
 
     def to_canonical(self, array: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """Turn an array [..., Z, Y, X] of the source grid into the canonical grid; a view, nothing is copied."""

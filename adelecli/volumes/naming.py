@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from adelecli.errors import ConfigError
+from adelecli.volumes import voc
 
 if TYPE_CHECKING:
     from adelecli.labels.classes import ClassTable
@@ -23,6 +24,8 @@ _IGNORE = 255
 def read_class_table(place: Path, fallback: Iterable[int] = ()) -> ClassTable | None:
     """Read the class table of a folder or a file: ``labels.json``, then ``dataset.json``, there or one folder above.
 
+    A VOC folder has its 21 names without either.
+
     Where neither names labels, the ids in ``fallback`` (those found in the masks) are called "class 1", "class 2", ...;
     without any the answer is None. Raises ConfigError, naming the file, for a table that cannot be understood.
     """
@@ -31,6 +34,8 @@ def read_class_table(place: Path, fallback: Iterable[int] = ()) -> ClassTable | 
         if table:
             ignore = content.get("ignore") if "labels" in content else None
             return _make_table(path, _parse_names(path, table), _to_id(path, "ignore", ignore))
+    if voc.is_voc(Path(place)):
+        return _make_table(Path(place), dict(enumerate(voc.NAMES)), voc.IGNORE)
     ids = {0, *fallback} - {_IGNORE}
     if len(ids) == 1:
         return None

@@ -31,6 +31,10 @@ _INDEXED = frozenset({"P"})
 def read_picture(path: Path) -> tuple[npt.NDArray[Any], Geometry]:
     """Read a picture as channels [C, Z, Y, X]: grey is one channel, colour is three, transparency is left out."""
     with _open_picture(path) as picture:
+        if picture.mode not in _GREY and _count_bits(picture, path) > 8:
+            # Pillow would hand out the upper 8 bits without a word.
+            remedy = "save each channel as a grey picture: _0000, _0001, ..."
+            raise CaseError("has 16 bits a colour", path=path, remedy=remedy)
         pages = [np.atleast_3d(np.asarray(_drop_transparency(page))) for page in _turn_pages(picture, path)]
     array = np.moveaxis(np.stack(pages), -1, 0)  # [Z, Y, X, C] -> [C, Z, Y, X]
     return _to_native(array), make_raster_geometry((array.shape[1], array.shape[2], array.shape[3]))
@@ -48,6 +52,9 @@ def read_indexed(path: Path) -> tuple[npt.NDArray[Any], Geometry]:
                 remedy="save the mask as grey values or palette indices",
             )
         array = np.stack([np.asarray(page) for page in _turn_pages(picture, path)])
+        bits = _count_bits(picture, path)
+        if picture.mode == "L" and bits in {2, 4}:
+            array //= 255 // ((1 << bits) - 1)  # Pillow spreads few bits over 0..255: label 1 of two bits reads as 85
     return _to_native(array), make_raster_geometry((array.shape[0], array.shape[1], array.shape[2]))
 
 
@@ -75,6 +82,17 @@ def _turn_pages(picture: Image.Image, path: Path) -> Iterator[Image.Image]:
                 f"page {number + 1} differs from the first in size or mode", path=path, remedy="split the file"
             )
         yield picture
+
+
+def _count_bits(picture: Image.Image, path: Path) -> int:
+    """Bits a sample has in the file, where Pillow's mode does not tell: in PNG (byte 24 of the file) and TIFF (tag 258)."""
+    if picture.format == "PNG":
+        with path.open("rb") as file:
+            return file.read(25)[24]
+    if picture.format == "TIFF":
+        given = getattr(picture, "tag_v2", {}).get(258, 8)
+        return int(given[0] if isinstance(given, tuple) else given)
+    return 8
 
 
 def _count_pages(picture: Image.Image) -> int:

@@ -7,28 +7,32 @@ goes on without that case. No rounding, no clipping and no resampling happen her
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from adelecli.errors import CaseError
 from adelecli.scratch import cut_slabs, let_go
-from adelecli.volumes.cases import Case, split_name
-from adelecli.volumes.damage import refuse_damage
+from adelecli.volumes.itk import ENDINGS as ITK_ENDINGS
+from adelecli.volumes.itk import read_itk, read_itk_geometry
+from adelecli.volumes.listing import is_dicom, is_series, is_zarr, split_name
 from adelecli.volumes.nifti import read_nifti, read_nifti_geometry
 from adelecli.volumes.rasters import read_indexed, read_picture, read_picture_geometry
+from adelecli.volumes.segments import read_segments
+from adelecli.volumes.series import read_series, read_series_geometry
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from adelecli.scratch import Allocate
+    from adelecli.volumes.cases import Case
     from adelecli.volumes.geometry import Geometry
 
 MAX_LABEL = 65535
+Kind: TypeAlias = Literal["nifti", "raster", "itk", "dicom"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,7 +56,11 @@ def read_image(case: Case, allocate: Allocate = np.empty) -> Volume:
 
     ``allocate`` makes the arrays (see `scratch`); with a `Scratch` a volume needs no more memory than a slab of it.
     """
-    volumes = [_read_channels(path, allocate) for path in case.images]
+    return join_channels(case, [read_channels(path, allocate) for path in case.images], allocate)
+
+
+def join_channels(case: Case, volumes: Sequence[Volume], allocate: Allocate = np.empty) -> Volume:
+    """One image of the files of a case, in order; CaseError when they do not lie on one grid."""
     for path, volume in zip(case.images, volumes, strict=True):
         difference = volumes[0].geometry.describe_difference(volume.geometry)
         if difference:
@@ -63,16 +71,25 @@ def read_image(case: Case, allocate: Allocate = np.empty) -> Volume:
     return Volume(_join_channels([volume.array for volume in volumes], allocate), volumes[0].geometry)
 
 
-def read_labels(path: Path, allocate: Allocate = np.empty) -> Labels:
+def read_labels(path: Path, allocate: Allocate = np.empty, *, onto: Path | None = None) -> Labels:
     """Read a mask; CaseError for values that are no whole numbers in 0..65535, with the first value and its place.
 
     uint16 stays uint16; everything else becomes uint8 where its values fit, else uint16. ``allocate`` as in `read_image`.
+    ``onto`` is the mask's image: a DICOM SEG, which leaves out empty frames, is placed on the grid of it.
     """
     path = Path(path)
-    if not _is_nifti(path):
+    kind = find_kind(path)
+    if kind == "raster":
         array, geometry = read_indexed(path)
-        return Labels(_to_labels(array, path, allocate), geometry)
-    array, geometry = read_nifti(path, allocate)
+    elif kind == "dicom":
+        array, geometry = read_segments(path, None if onto is None else read_geometry(onto))
+    else:
+        array, geometry = (read_nifti if kind == "nifti" else read_itk)(path, allocate)
+    return to_labels(array, geometry, path, allocate)
+
+
+def to_labels(array: npt.NDArray[Any], geometry: Geometry, path: Path, allocate: Allocate = np.empty) -> Labels:
+    """Turn the voxels [..., Z, Y, X] of a mask, of any dtype, into labels; errors as `read_labels`."""
     if array.size != np.prod(geometry.shape):
         shape = "x".join(str(size) for size in reversed(array.shape))
         raise CaseError(f"has {array.ndim} axes ({shape}), not one label per voxel", path=path, remedy="split it")
@@ -82,13 +99,39 @@ def read_labels(path: Path, allocate: Allocate = np.empty) -> Labels:
 def read_geometry(path: Path) -> Geometry:
     """Read where a file's voxels lie, from its header alone; CaseError when it is damaged."""
     path = Path(path)
-    return read_nifti_geometry(path) if _is_nifti(path) else read_picture_geometry(path)
+    read = {
+        "nifti": read_nifti_geometry,
+        "raster": read_picture_geometry,
+        "itk": read_itk_geometry,
+        "dicom": read_series_geometry,
+    }
+    return read[find_kind(path)](path)
+
+
+def find_kind(path: Path) -> Kind:
+    """Which reader a path needs, by its ending or, without one, by what lies there; CaseError when there is none."""
+    parts = split_name(path.name)
+    if parts is not None:
+        ending = parts[1].lower()
+        if ending == ".dcm":
+            return "dicom"
+        return "nifti" if ending.startswith(".nii") else "itk" if ending in ITK_ENDINGS else "raster"
+    if is_zarr(path):
+        raise CaseError("is zarr, which this command does not read", path=path, remedy="convert it to .nii.gz first")
+    if path.is_dir() or is_series(path) or is_dicom(path):
+        return "dicom"
+    expected = "use .nii.gz, .nii, .nrrd, .mha, .dcm, .png, .tif, .jpg or .bmp"
+    raise CaseError("has an unknown ending", path=path, remedy=expected)
 
 
 def check_pair(image: Geometry, labels: Geometry, case: Case) -> None:
-    """Raise CaseError, naming both files, unless image and mask lie on one grid (0.01 mm at the farthest corner)."""
+    """Raise CaseError, naming both files, unless image and mask lie on one grid (0.01 mm at the farthest corner).
+
+    Their axes may be in another order or run the other way, as they do when one came from DICOM and the other through a
+    converter: what is compared then is the canonical grid, on which both are worked on.
+    """
     difference = image.describe_difference(labels)
-    if difference:
+    if difference and (image.kind != labels.kind or image.canonical.describe_difference(labels.canonical)):
         raise CaseError(
             f"does not match its image {case.images[0] if case.images else case.id}: {difference}",
             path=case.mask,
@@ -110,24 +153,15 @@ def check_finite(image: npt.NDArray[Any], *, path: object = None) -> None:
         raise CaseError(fact, path=path, remedy="mend the image or leave it out")
 
 
-def hash_file(path: Path) -> str:
-    """The sha256 of a file's bytes in hex, read as a stream."""
-    path = Path(path)
-    with refuse_damage(path, "a file"), path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _is_nifti(path: Path) -> bool:
-    parts = split_name(path.name)
-    if parts is None:
-        raise CaseError("has an unknown ending", path=path, remedy="use .nii.gz, .nii, .png, .tif, .jpg or .bmp")
-    return parts[1].lower().startswith(".nii")
-
-
-def _read_channels(path: Path, allocate: Allocate) -> Volume:
-    if not _is_nifti(path):
-        array, geometry = read_picture(path)
-        return Volume(array, geometry)
+def read_channels(path: Path, allocate: Allocate = np.empty) -> Volume:
+    """Read one file of an image with all channels that it holds; errors as `read_image`."""
+    kind = find_kind(path)
+    if kind == "raster":
+        return Volume(*read_picture(path))
+    if kind == "itk":
+        return Volume(*read_itk(path, allocate))
+    if kind == "dicom":
+        return Volume(*read_series(path, allocate))
     array, geometry = read_nifti(path, allocate)
     channels = [size for size in array.shape[:-3] if size > 1]
     if len(channels) > 1:

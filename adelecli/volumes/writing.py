@@ -18,6 +18,8 @@ import numpy as np
 import numpy.typing as npt
 
 from adelecli.errors import OutputError
+from adelecli.volumes.itk import WRITABLE as ITK_WRITABLE
+from adelecli.volumes.itk import write_itk
 from adelecli.volumes.nifti import encode_header, stored_dtype
 
 if TYPE_CHECKING:
@@ -29,7 +31,7 @@ _RASTERS = {".png": "PNG", ".tif": "TIFF", ".tiff": "TIFF"}
 
 
 def write_labels(path: Path, labels: npt.NDArray[Any], geometry: Geometry) -> None:
-    """Write label ids [Z, Y, X] of the source grid as .nii, .nii.gz, .png or .tif, by the ending of ``path``.
+    """Write label ids [Z, Y, X] of the source grid as .nii, .nii.gz, .nrrd, .mha, .png or .tif, by the ending of ``path``.
 
     NIfTI gets the header of ``geometry`` (byte-equal when the source was uint8 or uint16 and unscaled) and PNG 8 or 16
     bits. Raises OutputError when the values are no labels, the shape is not that of ``geometry``, or the disk says no.
@@ -46,12 +48,12 @@ def write_labels(path: Path, labels: npt.NDArray[Any], geometry: Geometry) -> No
 def write_image(path: Path, image: npt.NDArray[Any], geometry: Geometry) -> None:
     """Write one map [Z, Y, X] of the source grid, for instance the confidence.
 
-    Integers keep their dtype; floats become float32 in NIfTI and, taken as 0..1, grey values 0..255 in a raster. Raises
+    Integers keep their dtype; floats become float32 in NIfTI, NRRD and MHA and, taken as 0..1, grey values 0..255 in a raster. Raises
     OutputError as ``write_labels`` does.
     """
     path = Path(path)
     if image.dtype.kind == "f":
-        image = image.astype(np.float32, copy=False) if _is_nifti(path) else _to_grey(image)
+        image = image.astype(np.float32, copy=False) if _is_volume(path) else _to_grey(image)
     _write(path, image, geometry)
 
 
@@ -84,6 +86,8 @@ def _write(path: Path, array: npt.NDArray[Any], geometry: Geometry) -> None:
         raise OutputError(f"an array of shape {array.shape} has no place on a grid of {geometry.shape}", path=path)
     if _is_nifti(path):
         _write_nifti(path, array, geometry)
+    elif path.suffix.lower() in ITK_WRITABLE:
+        write_itk(path, array, geometry)
     else:
         _write_raster(path, array)
 
@@ -107,7 +111,9 @@ def _write_raster(path: Path, array: npt.NDArray[Any]) -> None:
 
     kind = _RASTERS.get(path.suffix.lower())
     if kind is None:
-        raise OutputError("has an ending that cannot be written", path=path, remedy="use .nii.gz, .nii, .png or .tif")
+        raise OutputError(
+            "has an ending that cannot be written", path=path, remedy="use .nii.gz, .nii, .nrrd, .mha, .png or .tif"
+        )
     if array.dtype not in {np.dtype(np.uint8), np.dtype(np.uint16)}:
         raise OutputError(f"{array.dtype} values do not fit a picture", path=path, remedy="write .nii.gz instead")
     if kind == "PNG" and len(array) != 1:
@@ -124,6 +130,10 @@ def _to_grey(image: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
 
 def _is_nifti(path: Path) -> bool:
     return path.name.lower().endswith((".nii", ".nii.gz"))
+
+
+def _is_volume(path: Path) -> bool:
+    return _is_nifti(path) or path.suffix.lower() in ITK_WRITABLE
 
 
 def _sync_folder(folder: Path) -> None:

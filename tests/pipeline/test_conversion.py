@@ -99,7 +99,7 @@ def test_a_damaged_case_is_told_and_the_others_are_written(data, tmp_path) -> No
     ("options", "kind", "said"),
     [
         ({"which": "best"}, ConfigError, "choose corrected, original, change, confidence"),
-        ({"format": "dicom"}, ConfigError, "choose source, nifti, png"),
+        ({"format": "dicom"}, ConfigError, "choose source, nifti, nrrd, mha, png, dicom-seg"),
         ({"cases": ["z*"]}, InputError, "no case matches"),
         ({"colour": 1}, ConfigError, "there is no option `colour`"),
     ],

@@ -193,8 +193,8 @@ def test_no_usable_input_says_what_to_do(tmp_path: Path) -> None:
         pair_cases(masks, touch(tmp_path / "images", "z.png"))
     with pytest.raises(InputError, match="holds neither masks/ nor labelsTr/"):
         find_masks(tmp_path / "empty")
-    with pytest.raises(InputError, match=r"scan\.dcm: has an unknown ending"):
-        list_images(touch(tmp_path / "odd", "scan.dcm") / "scan.dcm")
+    with pytest.raises(InputError, match=r"scan\.ima: has an unknown ending"):
+        list_images(touch(tmp_path / "odd", "scan.ima") / "scan.ima")
     with pytest.raises(InputError, match="none of its images can be used"):
         list_images(touch(tmp_path / "bad", "a b.png"))
     with pytest.raises(InputError, match="none of its masks can be used"):

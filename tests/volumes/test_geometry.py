@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from itertools import permutations, product
+from pathlib import Path
 
 import nibabel as nib
 import numpy as np
@@ -9,7 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
+from adelecli.volumes.cases import Case
 from adelecli.volumes.geometry import Geometry, make_raster_geometry
+from adelecli.volumes.reading import check_pair, read_labels
+from adelecli.volumes.writing import write_labels
 
 CODES = ["".join(sides) for axes in permutations(("LR", "PA", "IS")) for sides in product(*axes)]
 SIZES = (2, 3, 4)  # x, y, z: all different, so that a wrong transpose cannot hide
@@ -58,7 +62,7 @@ def test_there_are_48_orientations() -> None:
     assert len(set(CODES)) == 48
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(
     st.lists(st.floats(-180, 180), min_size=3, max_size=3),
     st.lists(st.floats(0.2, 8), min_size=3, max_size=3),
@@ -69,6 +73,53 @@ def test_oblique_volumes_are_turned_as_nibabel_turns_them(
 ) -> None:
     """Any rotation, voxel size and handedness ends on nibabel's closest canonical grid and comes back exactly."""
     compare_with_nibabel(make_oblique(angles, spacing, codes))
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    angles=st.lists(st.floats(-40, 40), min_size=3, max_size=3),
+    spacing=st.lists(st.floats(0.1, 5), min_size=3, max_size=3),
+    codes=st.sampled_from(CODES),
+    place=st.tuples(st.integers(0, 3), st.integers(0, 2), st.integers(0, 1)),
+)
+def test_a_correction_on_the_canonical_grid_lands_on_its_own_voxel(
+    tmp_path_factory: pytest.TempPathFactory,
+    angles: list[float],
+    spacing: list[float],
+    codes: str,
+    place: tuple[int, int, int],
+) -> None:
+    """Any oblique, flipped or left-handed grid: one voxel changed by its place in the patient changes there and nowhere else.
+
+    The file in and the file out are nibabel's; the place is computed from nibabel's affines alone.
+    """
+    folder = tmp_path_factory.mktemp("grid")
+    source = nib.Nifti1Image(np.zeros(SIZES, np.uint8), make_oblique(angles, spacing, codes))
+    nib.save(source, folder / "in.nii.gz")
+    labels = read_labels(folder / "in.nii.gz")
+    canonical = labels.geometry.to_canonical(labels.array.copy())
+    reference = nib.as_closest_canonical(nib.load(folder / "in.nii.gz"))
+    z, y, x = (number % size for number, size in zip(place, canonical.shape, strict=True))
+    canonical[z, y, x] = 3
+    write_labels(folder / "out.nii.gz", labels.geometry.from_canonical(canonical), labels.geometry)
+    written = nib.load(folder / "out.nii.gz")
+    assert written.header.binaryblock == nib.load(folder / "in.nii.gz").header.binaryblock
+    found = np.argwhere(np.asarray(written.dataobj) == 3)
+    assert len(found) == 1
+    np.testing.assert_allclose(
+        nib.affines.apply_affine(written.affine, found[0]),
+        nib.affines.apply_affine(reference.affine, (x, y, z)),
+        atol=1e-4,
+    )
+
+
+@pytest.mark.parametrize("codes", CODES)
+def test_the_canonical_frame_says_where_its_voxels_lie(codes: str) -> None:
+    """Its affine is nibabel's for the reoriented volume, and a frame agrees with every reorientation of itself."""
+    geometry = Geometry((4, 3, 2), make_oblique([10, -20, 5], [1, 2, 3], codes))
+    reference = nib.as_closest_canonical(nib.Nifti1Image(np.zeros(SIZES, np.uint8), geometry.affine))
+    np.testing.assert_allclose(geometry.canonical.affine, reference.affine, atol=1e-5)
+    check_pair(geometry, geometry.canonical, Case("c", (Path("i"),), Path("m")))
 
 
 def test_leading_axes_stay_where_they_are() -> None:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import struct
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -114,3 +116,36 @@ def test_other_formats_under_our_endings_are_refused(tmp_path: Path) -> None:
     (tmp_path / "a.gif").rename(tmp_path / "a.png")
     with pytest.raises(CaseError, match="cannot be read as a picture"):
         read_picture(tmp_path / "a.png")
+
+
+def write_png(path: Path, bits: int, colour: int, row: bytes, width: int) -> Path:
+    """A PNG of one row, written without Pillow, which cannot write few bits."""
+    chunks = [
+        (b"IHDR", struct.pack(">IIBBBBB", width, 1, bits, colour, 0, 0, 0)),
+        (b"IDAT", zlib.compress(b"\0" + row)),
+    ]
+    data = b"\x89PNG\r\n\x1a\n"
+    for kind, body in [*chunks, (b"IEND", b"")]:
+        data += struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+    path.write_bytes(data)
+    return path
+
+
+def test_masks_of_few_bits_hold_their_numbers(tmp_path: Path) -> None:
+    """Two and four bits a pixel: 0..3 and 0..15, not what a viewer would make of them."""
+    two = read_indexed(write_png(tmp_path / "2.png", 2, 0, bytes([0b00011011]), 4))[0]
+    assert two.reshape(-1).tolist() == [0, 1, 2, 3]
+    four = read_indexed(write_png(tmp_path / "4.png", 4, 0, bytes([0x1F, 0x08]), 4))[0]
+    assert four.reshape(-1).tolist() == [1, 15, 0, 8]
+    palette = tmp_path / "p.png"
+    picture = Image.fromarray(np.array([[0, 1, 2, 3]], np.uint8)).convert("P")
+    picture.putpalette([9, 9, 9] * 4)
+    picture.save(palette, bits=2)
+    assert read_indexed(palette)[0].reshape(-1).tolist() == [0, 1, 2, 3]
+
+
+def test_colours_of_sixteen_bits_are_refused(tmp_path: Path) -> None:
+    """Pillow keeps the upper half of them only, and an image must not lose values without a word."""
+    path = write_png(tmp_path / "c.png", 16, 2, bytes(range(6)), 1)
+    with pytest.raises(CaseError, match="has 16 bits a colour; save each channel as a grey picture"):
+        read_picture(path)

@@ -13,7 +13,8 @@ import pytest
 from adelecli.errors import CaseError
 from adelecli.volumes.cases import Case
 from adelecli.volumes.geometry import Geometry
-from adelecli.volumes.reading import check_finite, check_pair, hash_file, read_geometry, read_image, read_labels
+from adelecli.volumes.hashing import hash_file
+from adelecli.volumes.reading import check_finite, check_pair, read_geometry, read_image, read_labels
 
 Save = Callable[..., Path]
 BLOCK = np.arange(24, dtype=np.uint8).reshape(2, 3, 4)  # (x, y, z)
@@ -182,8 +183,8 @@ def test_the_hash_is_that_of_the_bytes(tmp_path: Path) -> None:
 def test_unknown_endings_are_refused(tmp_path: Path) -> None:
     """A path that no reader serves is told which ones there are."""
     for read in (read_labels, read_geometry, read_one):
-        with pytest.raises(CaseError, match=r"a\.mha: has an unknown ending; use \.nii\.gz"):
-            read(tmp_path / "a.mha")
+        with pytest.raises(CaseError, match=r"a\.xyz: has an unknown ending; use \.nii\.gz"):
+            read(tmp_path / "a.xyz")
 
 
 def find_real_sets() -> list[Any]:

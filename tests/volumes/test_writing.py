@@ -186,7 +186,7 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> 
         ("a.nii", np.full((4, 3, 2), 65536), "int64 values are not labels in 0..65535"),
         ("a.nii", np.zeros((4, 3, 3), np.uint8), r"shape \(4, 3, 3\) has no place on a grid of \(4, 3, 2\)"),
         ("a.png", np.zeros((4, 3, 2), np.uint8), "4 slices do not fit a PNG; write"),
-        ("a.mha", np.zeros((4, 3, 2), np.uint8), "has an ending that cannot be written; use"),
+        ("a.mhd", np.zeros((4, 3, 2), np.uint8), "has an ending that cannot be written; use"),
         ("a.jpg", np.zeros((4, 3, 2), np.uint8), "has an ending that cannot be written"),
         ("file/a.nii", np.zeros((4, 3, 2), np.uint8), "cannot be written"),
     ],

@@ -1,0 +1,73 @@
+"""One door to inputs of every kind: files and series (``volumes``) and zarr, here or at an address (``store``).
+
+The two rooms do not know each other, so what reads a case, whatever it is, stands here. What must hold: the functions have the
+names, results and errors of their namesakes in ``volumes``, so a caller cannot tell where a case came from.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from adelecli.pipeline.frames import restore_geometry
+from adelecli.store.foreign import read_foreign, read_foreign_frame
+from adelecli.store.remote import hash_remote, is_remote, list_remote
+from adelecli.volumes import cases, hashing, reading
+from adelecli.volumes.listing import is_zarr
+from adelecli.volumes.reading import Labels, Volume
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from adelecli.scratch import Allocate
+    from adelecli.volumes.cases import Case, Pairing
+    from adelecli.volumes.geometry import Geometry
+
+
+def pair_cases(masks: Path, images: Path | None = None) -> Pairing:
+    """See ``volumes.cases.pair_cases``; addresses are listed too."""
+    return cases.pair_cases(masks, images, list_remote)
+
+
+def list_images(images: Path) -> Pairing:
+    """See ``volumes.cases.list_images``; addresses are listed too."""
+    return cases.list_images(images, list_remote)
+
+
+def list_masks(masks: Path) -> Pairing:
+    """See ``volumes.cases.list_masks``; addresses are listed too."""
+    return cases.list_masks(masks, list_remote)
+
+
+def read_image(case: Case, allocate: Allocate = np.empty) -> Volume:
+    """See ``volumes.reading.read_image``."""
+    return reading.join_channels(case, [_read_channels(path, allocate) for path in case.images], allocate)
+
+
+def read_labels(path: Path, allocate: Allocate = np.empty, *, onto: Path | None = None) -> Labels:
+    """See ``volumes.reading.read_labels``."""
+    if not is_zarr(path):
+        return reading.read_labels(path, allocate, onto=onto)
+    array, frame = read_foreign(path, "labels", allocate)
+    return reading.to_labels(array, restore_geometry(frame, array.shape[-3:]), path, allocate)
+
+
+def read_geometry(path: Path) -> Geometry:
+    """See ``volumes.reading.read_geometry``; of an image."""
+    if not is_zarr(path):
+        return reading.read_geometry(path)
+    frame, shape = read_foreign_frame(path)
+    return restore_geometry(frame, shape)
+
+
+def hash_input(path: Path) -> str:
+    """See ``volumes.hashing.hash_file``; the content of an address hashes as that of the same folder here."""
+    return hash_remote(path) if is_remote(path) else hashing.hash_file(path)
+
+
+def _read_channels(path: Path, allocate: Allocate) -> Volume:
+    if not is_zarr(path):
+        return reading.read_channels(path, allocate)
+    array, frame = read_foreign(path, "image", allocate)
+    return Volume(array, restore_geometry(frame, array.shape[-3:]))
