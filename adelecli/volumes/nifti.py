@@ -22,6 +22,7 @@ from adelecli.errors import CaseError
 from adelecli.scratch import cut_slabs, let_go
 from adelecli.volumes.damage import refuse_damage
 from adelecli.volumes.geometry import TOLERANCE_MM, Geometry
+from adelecli.volumes.limits import check_claim
 
 if TYPE_CHECKING:
     import io
@@ -36,6 +37,7 @@ _MILLIMETRES = {1: 1000.0, 3: 0.001}  # xyzt_units: metre, micron; 2 is mm; 0 (u
 _LARGEST_EXTENSION = 65536  # longer ones (embedded DICOM, XML) belong to the source and do not travel with a result
 _GZIP_RATIO = 1100  # deflate cannot expand more than 1032 times
 _CHUNK = 1 << 24
+_LARGEST_REST = 1 << 28
 
 # nibabel reports harmless header oddities through a logger that prints; a library must not.
 _SILENT = logging.getLogger("adelecli.volumes.nifti")
@@ -201,6 +203,7 @@ def _read_voxels(stream: io.BufferedIOBase, header: Any, path: Path, allocate: A
         raise CaseError(
             "is shorter than its header says (truncated)", path=path, remedy="copy it again from its source"
         )
+    check_claim(path, count * max(dtype.itemsize, 4))  # scaled voxels become float32
     stream.seek(offset)
     flat = allocate((count,), dtype)
     view = flat.view(np.uint8).data
@@ -211,14 +214,22 @@ def _read_voxels(stream: io.BufferedIOBase, header: Any, path: Path, allocate: A
             raise CaseError("ends before its last voxel (truncated)", path=path, remedy="copy it again from its source")
         done += got
         let_go(flat)
-    while stream.read(_CHUNK):  # the gzip checksum stands behind the last byte, padding included
-        pass
+    _read_to_end(stream, path)
     if not dtype.isnative:
         for part in cut_slabs(flat):
             flat[part].byteswap(inplace=True)
             let_go(flat)
         flat = flat.view(dtype.newbyteorder("="))
     return flat.reshape(shape, order="F")
+
+
+def _read_to_end(stream: io.BufferedIOBase, path: Path) -> None:
+    """Read on behind the last voxel: the gzip checksum stands behind the last byte, padding included."""
+    rest = 0
+    while part := stream.read(_CHUNK):
+        rest += len(part)
+        if rest > _LARGEST_REST:  # a small file can unpack for hours
+            raise CaseError("goes on behind its last voxel", path=path, remedy="restore it from its source")
 
 
 def _scale(stored: npt.NDArray[Any], header: Any, allocate: Allocate) -> npt.NDArray[Any]:

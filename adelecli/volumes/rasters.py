@@ -18,6 +18,7 @@ from PIL import Image
 from adelecli.errors import CaseError
 from adelecli.volumes.damage import refuse_damage
 from adelecli.volumes.geometry import Geometry, make_raster_geometry
+from adelecli.volumes.limits import PICTURE_RATIO, check_claim
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,6 +27,17 @@ if TYPE_CHECKING:
 FORMATS = ("PNG", "TIFF", "JPEG", "BMP")
 _GREY = frozenset({"1", "L", "I", "F", "I;16", "I;16B", "I;16L", "I;16N"})
 _INDEXED = frozenset({"P"})
+_PIXEL_BYTES = {
+    "1": 1,
+    "L": 1,
+    "P": 1,
+    "I;16": 2,
+    "I;16B": 2,
+    "I;16L": 2,
+    "I;16N": 2,
+    "LA": 2,
+    "La": 2,
+}  # the others: 4
 
 
 def read_picture(path: Path) -> tuple[npt.NDArray[Any], Geometry]:
@@ -74,8 +86,10 @@ def _open_picture(path: Path) -> Iterator[Image.Image]:
 
 
 def _turn_pages(picture: Image.Image, path: Path) -> Iterator[Image.Image]:
-    size, mode = picture.size, picture.mode
-    for number in range(_count_pages(picture)):
+    size, mode, pages = picture.size, picture.mode, _count_pages(picture)
+    width, height = size
+    check_claim(path, pages * width * height * _PIXEL_BYTES.get(mode, 4), PICTURE_RATIO)
+    for number in range(pages):
         picture.seek(number)
         if picture.size != size or picture.mode != mode:
             raise CaseError(
