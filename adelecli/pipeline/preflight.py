@@ -27,14 +27,14 @@ from adelecli.pipeline.discovery import VARIABLE, WEIGHTS
 from adelecli.pipeline.estimation import Workload, estimate_run
 from adelecli.pipeline.frames import read_table
 from adelecli.pipeline.inference import cut_slices
-from adelecli.pipeline.intake import read_geometry, read_labels
+from adelecli.pipeline.intake import pair_cases, read_geometry, read_labels
 from adelecli.pipeline.options import CheckKeywords, CheckOptions, CorrectOptions, StrPath, match_ids
 from adelecli.pipeline.rules import make_rule
 from adelecli.pipeline.session import open_session
 from adelecli.progress import Callback, Progress, ignore_progress
 from adelecli.runtime.devices import describe_build
 from adelecli.scratch import Scratch, cut_slabs, let_go
-from adelecli.volumes.cases import find_masks, pair_cases
+from adelecli.volumes.cases import find_masks
 from adelecli.volumes.naming import read_class_table
 from adelecli.volumes.nifti import list_concerns
 from adelecli.volumes.reading import check_pair
