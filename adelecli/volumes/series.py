@@ -139,9 +139,10 @@ def make_volume_affine(geometry: Geometry) -> npt.NDArray[np.float64]:
 @contextmanager
 def refuse_dicom_damage(path: Path) -> Iterator[None]:
     """As `refuse_damage`, for pydicom and highdicom, which also raise attribute errors and warn about other people's files."""
-    invalid = load_extra("pydicom.errors", "dicom", path).InvalidDicomError
+    errors = load_extra("pydicom.errors", "dicom", path)
     # highdicom keeps its frames in an SQL table, and checks some of what it reads by assertions
-    damage: tuple[type[Exception], ...] = (AttributeError, RuntimeError, AssertionError, sqlite3.Error, invalid)
+    damage: tuple[type[Exception], ...] = (AttributeError, RuntimeError, AssertionError, sqlite3.Error)
+    damage += (errors.InvalidDicomError, errors.BytesLengthException, NotImplementedError)
     with refuse_damage(path, _WHAT), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:

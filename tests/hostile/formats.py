@@ -13,7 +13,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from adelecli.volumes.cases import Case, split_name
+from adelecli.volumes.cases import Case
+from adelecli.volumes.listing import split_name
 from adelecli.volumes.reading import read_geometry, read_image, read_labels
 
 MASK = np.random.default_rng(0).integers(0, 4, (3, 5, 6)).astype(np.uint8)
@@ -85,9 +86,28 @@ def write_itk(path: Path) -> None:
 
 
 def write_dicom(path: Path) -> None:
-    import SimpleITK
+    """One slice of a CT series, with the geometry that a series needs."""
+    from pydicom.dataset import FileDataset, FileMetaDataset
+    from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
 
-    SimpleITK.WriteImage(SimpleITK.GetImageFromArray(MASK[:1].astype(np.int16)), str(path))
+    meta = FileMetaDataset()
+    meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID = CTImageStorage, "1.2.3.4"
+    meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    one = FileDataset(str(path), {}, file_meta=meta, preamble=b"\0" * 128)
+    one.SOPClassUID, one.SOPInstanceUID, one.Modality = CTImageStorage, "1.2.3.4", "CT"
+    one.StudyInstanceUID, one.SeriesInstanceUID, one.FrameOfReferenceUID = "1.2.3", "1.2.3.1", "1.2.3.2"
+    one.PatientID, one.PatientName, one.PatientBirthDate, one.PatientSex = "p", "a", "", ""
+    one.StudyID, one.StudyDate, one.StudyTime, one.AccessionNumber = "", "", "", ""
+    one.SeriesNumber = one.InstanceNumber = 1
+    one.ImagePositionPatient, one.ImageOrientationPatient = [0, 0, 0], [1, 0, 0, 0, 1, 0]
+    one.PixelSpacing, one.SliceThickness = [1, 1], 1
+    one.Rows, one.Columns = MASK.shape[1:]
+    one.SamplesPerPixel, one.PhotometricInterpretation = 1, "MONOCHROME2"
+    one.BitsAllocated = one.BitsStored = 16
+    one.HighBit, one.PixelRepresentation = 15, 1
+    one.RescaleSlope, one.RescaleIntercept = 1, 0
+    one.PixelData = MASK[0].astype("<i2").tobytes()
+    one.save_as(path, enforce_file_format=True)
 
 
 FORMATS = {
@@ -107,5 +127,5 @@ FORMATS = {
     "bmp": Format("a.bmp", write_picture),
     "nrrd": Format("a.nrrd", write_itk, "SimpleITK"),
     "mha": Format("a.mha", write_itk, "SimpleITK"),
-    "dicom": Format("a.dcm", write_dicom, "SimpleITK"),
+    "dicom": Format("a.dcm", write_dicom, "highdicom"),
 }
