@@ -13,7 +13,7 @@ install: $(STAMP)
 # Redone only when what is installed changes.
 $(STAMP): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[train,dev]'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[train,review,dev]'
 	touch $@
 
 # An earlier demo is replaced, so that the command can be said twice; nothing else is ever removed.

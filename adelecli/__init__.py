@@ -30,15 +30,20 @@ from adelecli.version import __version__
 if TYPE_CHECKING:
     from adelecli.benchmarking.protocol import bench
     from adelecli.benchmarking.records import BenchResult
+    from adelecli.pipeline.checkup import Checkup
     from adelecli.pipeline.comparison import evaluate
     from adelecli.pipeline.conversion import Conversion, convert
     from adelecli.pipeline.correction import correct
     from adelecli.pipeline.corruption import CorruptionReport, corrupt
     from adelecli.pipeline.description import Description, info
     from adelecli.pipeline.prediction import predict
+    from adelecli.pipeline.preflight import check
     from adelecli.pipeline.records import CaseRecord, ClassRecord, Report
+    from adelecli.pipeline.reversion import Reversion, revert
     from adelecli.pipeline.scores import Evaluation
     from adelecli.pipeline.verification import Verification, verify
+    from adelecli.reporting.pages import Page, report
+    from adelecli.reviewing.serving import Review, review
     from adelecli.runtime.models import Model, open_model
     from adelecli.showcase.staging import demo
     from adelecli.store.collection import Store, open_store
@@ -50,6 +55,7 @@ __all__ = [
     "BenchResult",
     "CaseError",
     "CaseRecord",
+    "Checkup",
     "ClassRecord",
     "ConfigError",
     "Conversion",
@@ -62,13 +68,17 @@ __all__ = [
     "Model",
     "ModelError",
     "OutputError",
+    "Page",
     "Progress",
     "Report",
+    "Reversion",
+    "Review",
     "Store",
     "TrainResult",
     "Verification",
     "__version__",
     "bench",
+    "check",
     "convert",
     "correct",
     "corrupt",
@@ -79,6 +89,9 @@ __all__ = [
     "open_model",
     "open_store",
     "predict",
+    "report",
+    "revert",
+    "review",
     "train",
     "verify",
 ]
@@ -87,15 +100,20 @@ _HOMES = {
     "adelecli.benchmarking.protocol": ("bench",),
     "adelecli.benchmarking.records": ("BenchResult",),
     "adelecli.showcase.staging": ("demo",),
+    "adelecli.pipeline.checkup": ("Checkup",),
     "adelecli.pipeline.comparison": ("evaluate",),
     "adelecli.pipeline.conversion": ("Conversion", "convert"),
     "adelecli.pipeline.correction": ("correct",),
     "adelecli.pipeline.corruption": ("CorruptionReport", "corrupt"),
     "adelecli.pipeline.description": ("Description", "info"),
     "adelecli.pipeline.prediction": ("predict",),
+    "adelecli.pipeline.preflight": ("check",),
     "adelecli.pipeline.records": ("CaseRecord", "ClassRecord", "Report"),
+    "adelecli.pipeline.reversion": ("Reversion", "revert"),
     "adelecli.pipeline.scores": ("Evaluation",),
     "adelecli.pipeline.verification": ("Verification", "verify"),
+    "adelecli.reporting.pages": ("Page", "report"),
+    "adelecli.reviewing.serving": ("Review", "review"),
     "adelecli.runtime.models": ("Model", "open_model"),
     "adelecli.store.collection": ("Store", "open_store"),
     "adelecli.training.exporter": ("ExportResult", "export"),

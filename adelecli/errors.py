@@ -38,7 +38,19 @@ class AdeleError(Exception):
 
     def __str__(self) -> str:
         # OSError formats its own arguments; an AdeleError is always its one line.
-        return " ".join(str(self.args[0]).split())
+        return make_printable(str(self.args[0]))
+
+
+def make_printable(text: str) -> str:
+    r"""``text`` on one line, with escapes for what a terminal would obey or an encoder refuse.
+
+    File names hold any bytes: escape sequences, line breaks, and halves of characters that no JSON can carry.
+
+    >>> make_printable("a\n b\x1b[2J")
+    'a b\\x1b[2J'
+    """
+    line = " ".join(text.split())
+    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in line)
 
 
 class ConfigError(AdeleError, ValueError):

@@ -23,13 +23,14 @@ EDGES = {"runtime", "store", "volumes"}
 PUBLIC = "the public API"  # adelecli/__init__.py, as in `import adelecli`
 
 ARROWS = {
-    "cli": {PUBLIC, "benchmarking", "showcase", "pipeline", "reporting", "training"} | LEAVES,
-    PUBLIC: {"benchmarking", "showcase", "pipeline", "reporting", "training"} | EDGES | PURE | LEAVES,
+    "cli": {PUBLIC, "benchmarking", "showcase", "reviewing", "pipeline", "reporting", "training"} | LEAVES,
+    PUBLIC: {"benchmarking", "showcase", "reviewing", "pipeline", "reporting", "training"} | EDGES | PURE | LEAVES,
+    "reviewing": {PUBLIC, "reporting", "store", "volumes"} | LEAVES,
     "showcase": {PUBLIC, "pipeline", "reporting", "training"} | EDGES | PURE | LEAVES,
     "benchmarking": {PUBLIC, "pipeline", "reporting", "training"} | EDGES | PURE | LEAVES,
     "pipeline": EDGES | PURE | LEAVES,
     "training": {"reporting"} | EDGES | PURE | LEAVES,  # report: a run folder holds its own plots
-    "reporting": {"store"} | PURE | LEAVES,
+    "reporting": {"store", "volumes"} | PURE | LEAVES,
     "runtime": PURE | LEAVES,
     "store": PURE | LEAVES,
     "volumes": PURE | LEAVES,
@@ -60,6 +61,9 @@ DOORS = {
     "nibabel": {"volumes"},
     "PIL": {"volumes", "showcase", "reporting"},
     "matplotlib": {"showcase", "reporting"},
+    "jinja2": {"reporting"},
+    "starlette": {"reviewing"},
+    "uvicorn": {"reviewing"},
     "scipy": {"labels", "dynamics", "showcase"},
 }
 """Heavy library -> the only rooms that may import it."""

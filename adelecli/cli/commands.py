@@ -63,7 +63,8 @@ class ListingCommand(click.Command):
 
     def _repeat_options(self, args: list[str]) -> Iterator[str]:
         options = {flag: option for option in self.params if isinstance(option, click.Option) for flag in option.opts}
-        missing = sum(isinstance(parameter, click.Argument) for parameter in self.params)
+        # an argument that takes any number of words is never complete, so it cannot be waited for
+        missing = sum(isinstance(parameter, click.Argument) and parameter.nargs == 1 for parameter in self.params)
         listing, value_of = None, None  # the repeatable option whose values go on; the option that waits for its value
         for word in args:
             if value_of is not None:

@@ -44,13 +44,20 @@ def guard_exit(work: Callable[[], object], *, as_json: bool) -> int:
     except ModuleNotFoundError as error:
         if (error.name or "adelecli").startswith("adelecli"):
             raise
-        remedy = "`adele train`, `export`, `demo` and `bench` need the extra: pip install 'adele[train]'"
-        return _refuse(f"{error.name} is not installed; {remedy}", ConfigError.exit_code, as_json=as_json)
+        return _refuse(_describe_missing(str(error.name)), ConfigError.exit_code, as_json=as_json)
     except AdeleError as error:
         if error.exit_code == INTERNAL:
             raise
         return _refuse(str(error), error.exit_code, as_json=as_json)
     return code if isinstance(code, int) else 0
+
+
+def _describe_missing(library: str) -> str:
+    """Which extra brings a library that is not installed."""
+    if library in {"starlette", "uvicorn"}:
+        return f"{library} is not installed; `adele review` needs the extra: pip install 'adele[review]'"
+    remedy = "`adele train`, `export`, `demo` and `bench` need the extra: pip install 'adele[train]'"
+    return f"{library} is not installed; {remedy}"
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:

@@ -60,7 +60,68 @@ def show_verification(console: Console, verification: Verification) -> None:
     rows = ((finding.case or "the store", finding.what, finding.detail) for finding in verification.findings)
     show_table(console, "Findings", ("case", "what", "detail"), rows)
     verdict = "whole" if not verification.findings else f"{len(verification.findings)} findings"
-    show_line(console, f"{verification.cases} cases examined: {verdict}")
+    extras = [f"{verification.reverted} reverted"] if verification.reverted else []
+    extras += [f"{verification.sources} held to their source files"] if verification.sources else []
+    examined = f"{verification.cases} cases examined" + (f" ({', '.join(extras)})" if extras else "")
+    show_line(console, f"{examined}: {verdict}")
+
+
+def show_checkup(console: Console, checkup: adelecli.Checkup) -> None:
+    """The pairing, what is wrong or suspicious, the labels, and what a run would take."""
+    rows = (
+        (
+            case.id,
+            "x".join(map(str, reversed(case.shape))) or "-",
+            "x".join(f"{size:.3g}" for size in reversed(case.spacing_mm or ())) or "-",
+            case.axes or "-",
+            f"{case.open_slices} of {case.slices}",
+            ", ".join(case.labels) or "-",
+            ", ".join(path.rpartition("/")[2] for path in (*case.images, case.mask or "no mask")),
+        )
+        for case in checkup.cases
+    )
+    show_table(console, "Pairing", ("case", "x, y, z", "mm", "axes", "slices to ask about", "labels", "files"), rows)
+    for case in checkup.cases:
+        if case.error is not None:
+            show_line(console, f"failed: {case.id}: {case.error}")
+        for concern in case.concerns:
+            show_line(console, f"look at: {case.id}: {concern}")
+    counts = ((number, checkup.names.get(number, "-"), f"{count:,}") for number, count in checkup.labels.items())
+    show_table(console, "Labels", ("id", "name", "voxels"), counts)
+    for notice in checkup.notices:
+        show_line(console, f"note: {notice}")
+    _show_estimate(console, checkup)
+
+
+def _show_estimate(console: Console, checkup: adelecli.Checkup) -> None:
+    estimate, machinery = checkup.estimate, checkup.machinery
+    cuda = f"needs CUDA {machinery.cuda}" if machinery.cuda else "has no CUDA"
+    build = f"onnxruntime {machinery.onnxruntime} ({', '.join(machinery.packages) or 'package not known'}) {cuda}"
+    show_line(console, machinery.problem or build)
+    if machinery.model is not None:
+        time = "-" if estimate.seconds is None else f"about {estimate.seconds:,.0f} s"
+        memory = "-" if estimate.memory_mb is None else f"{estimate.memory_mb:,} MB"
+        show_line(console, f"{machinery.model} on {machinery.device}: {time} in one process, memory {memory}")
+    disk = f"disk about {estimate.disk_mb:,} MB, and {estimate.scratch_mb:,} MB while it runs; free {estimate.free_mb:,} MB"
+    failed = sum(case.error is not None for case in checkup.cases)
+    show_line(console, disk)
+    show_line(console, f"{len(checkup.cases) - failed} cases can be used, {failed} cannot")
+
+
+def show_reversion(console: Console, reversion: adelecli.Reversion) -> None:
+    """The cases that got labels back, the errors, and what the audit trail will say."""
+    rows = ((case.id, f"{case.voxels:,}") for case in reversion.cases if case.voxels)
+    show_table(console, "Original labels given back", ("case", "voxels"), rows)
+    for case in reversion.cases:
+        if case.error is not None:
+            show_line(console, f"failed: {case.id}: {case.error}")
+    same = sum(case.error is None and not case.voxels for case in reversion.cases)
+    changed = sum(case.voxels > 0 for case in reversion.cases)
+    what = ", ".join(reversion.classes) or "all classes"
+    why = f": {reversion.reason}" if reversion.reason else ""
+    show_line(
+        console, f"{changed} cases reverted ({what}), {same} had their original labels; by {reversion.actor}{why}"
+    )
 
 
 def show_description(console: Console, description: adelecli.Description) -> None:

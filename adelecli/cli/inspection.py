@@ -44,16 +44,22 @@ def evaluate(prediction: Path, reference: Path, *, progress: Callback, **given: 
     return Outcome(evaluation, lambda console: show_evaluation(console, evaluation))
 
 
-@command(example="adele verify cleaned.zarr")
+@command(example="adele verify cleaned.zarr --masks ./masks --images ./images")
 @options.argument("store")
-def verify(store: Path, *, progress: Callback) -> Outcome:
+@click.option("--masks", type=options.FILE, metavar="DIR", help="Hold the source masks there to their recorded hashes.")
+@click.option(
+    "-i", "--images", type=options.FILE, metavar="DIR", help="Hold the source images there to their recorded hashes."
+)
+@click.option("-m", "--model", metavar="FILE", help="Hold this model to the one that the store names.")
+def verify(store: Path, *, progress: Callback, **given: Any) -> Outcome:
     """Re-hash every array of a store and check its metadata.
 
-    The metadata must agree with OME-Zarr and with the chain of provenance. Exit code 8 when anything is wrong.
+    The metadata must agree with OME-Zarr and with the chain of provenance: source files (where they are named), original
+    labels, model, options, result, and what was reverted since. Exit code 8 when anything is wrong.
     """
     from adelecli.cli.findings import show_verification
 
-    verification = adelecli.verify(store, progress=progress)
+    verification = adelecli.verify(store, progress=progress, **given)
     return Outcome(verification, lambda console: show_verification(console, verification))
 
 

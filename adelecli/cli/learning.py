@@ -95,7 +95,7 @@ def export(run: Path | None = None, *, progress: Callback, **given: Any) -> Outc
 @options.device
 @click.option("--cases", type=int, metavar="N", help="Patients to train on [default: 12].")
 @click.option("--test-cases", type=int, metavar="N", help="Patients kept unseen, to test on [default: 4].")
-@click.option("--epochs", type=int, metavar="N", help="Length of each training [default: 15].")
+@click.option("--epochs", type=int, metavar="N", help="Length of each training [default: 18].")
 def demo(*, progress: Callback, **given: Any) -> Outcome:
     """Show the whole method on a small data set of its own.
 

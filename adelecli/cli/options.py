@@ -41,6 +41,9 @@ def out(metavar: str, text: str, *, required: bool = False) -> Decorator[Any]:
 images = click.option(
     "-i", "--images", type=FILE, metavar="DIR", help="Folder of images [default: images or imagesTr beside the masks]."
 )
+source_images = click.option(
+    "-i", "--images", type=FILE, metavar="DIR", help="Folder of the images [default: labels are shown on grey]."
+)
 model = click.option(
     "-m",
     "--model",

@@ -33,6 +33,8 @@ POWER = 2.8
 """How label error adds to what is expected, ``D**p = D0**p + error**p``: both sit at the same outlines and partly cancel."""
 LEAST_EXCESS = 1.1
 """A class whose pooled ``D / D0`` stays below this counts as clean: the constants are not known better than that."""
+MOST_DISAGREEMENT = 0.4
+"""Where two networks disagree by more than this, neither has learnt the class, and nothing can be said of its labels."""
 LEAST_CASES = 10
 """Fewer cases than this below 1 do not tell how wide the null is; then it is ``DEFAULT_SPREAD``."""
 DEFAULT_SPREAD = 0.2
@@ -83,6 +85,11 @@ class ClassNoise:
     high: float
     factor: float = 1.0
     bias: float | None = None
+
+    @property
+    def judged(self) -> bool:
+        """Whether the networks knew the class well enough to say anything about its labels."""
+        return self.network <= MOST_DISAGREEMENT
 
     @property
     def noisy(self) -> bool:
@@ -175,7 +182,8 @@ def estimate_noise(
     factor = _calibrate(counts.pick(right))
     counts = counts.pick(~right)
     pooled = _pool(counts, np.arange(len(counts.seen)), factor)
-    suspicious = pooled[0] >= LEAST_EXCESS * pooled[1]
+    disagreement, expected, network = pooled
+    suspicious = (disagreement >= LEAST_EXCESS * expected) & (network <= MOST_DISAGREEMENT)
     ratios = np.where(suspicious, _case_ratios(counts, factor), np.nan)
     excess = np.array([_mean(row) for row in ratios])
     clean, threshold = _split(excess[np.isfinite(excess)])
@@ -197,13 +205,14 @@ def estimate_noise(
 def _calibrate(counts: Counts) -> _Array:
     """By what D0 of each class is to be multiplied ``[K - 1]``, so that the trusted cases ``counts`` disagree as expected.
 
-    Their pooled D / D0; the mean of the classes' for a class that fewer than ``LEAST_TRUSTED`` of them show. 1 without enough cases.
+    Their pooled D / D0; for a class that fewer than ``LEAST_TRUSTED`` of them show, or that the networks do not know, the mean of the
+    other classes'. 1 without enough cases.
     """
     every = np.arange(len(counts.seen))
     if len(every) < LEAST_TRUSTED:
         return np.ones(counts.seen.shape[1])
-    disagreement, expected, _ = _pool(counts, every, 1.0)
-    ratios = _divide(disagreement, expected)
+    disagreement, expected, network = _pool(counts, every, 1.0)
+    ratios = np.where(network <= MOST_DISAGREEMENT, _divide(disagreement, expected), np.nan)
     shown = np.isfinite(ratios) & (np.count_nonzero(counts.seen, axis=0) >= LEAST_TRUSTED)
     factor = np.where(shown, ratios, _mean(ratios))
     return np.maximum(np.where(np.isfinite(factor), factor, 1.0), LEAST_FACTOR)

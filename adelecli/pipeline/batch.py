@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import platform
 import time
-from contextlib import closing
+from contextlib import closing, nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -29,6 +29,7 @@ from adelecli.pipeline.shards import Shard, find_shard, freeze_cases
 from adelecli.pipeline.workers import run_in_processes
 from adelecli.progress import Callback, Progress
 from adelecli.store.collection import Store, create_store
+from adelecli.store.locking import hold_store
 from adelecli.version import __version__
 
 if TYPE_CHECKING:
@@ -75,17 +76,18 @@ def run_batch(command: Command, pairing: Pairing, out: StrPath, options: BatchOp
     cases = {case.id: case for case in pairing.cases if case.id in set(ids)}
     if options.max_ram_bytes is not None:
         check_budget(session.model, cases.values(), options.max_ram_bytes)
-    store = None if options.dry_run else _open_store(command, out, session, shard)
-    run = _Run(command, session, store, shard)
-    try:
-        mine = ids if shard is None else _cut_part(run, shard, ids)
-        _refuse_faults(run, mine, cases, faults)
-        todo = [cases[name] for name in sorted(mine) if name in cases]
-        _treat_all(run, treatment, todo)
-    finally:
-        report = _make_report(run)
-        if report_file is not None:
-            write_text(report_file, report.to_json())
+    with nullcontext() if options.dry_run else hold_store(Path(out), shared=shard is not None):
+        store = None if options.dry_run else _open_store(command, out, session, shard)
+        run = _Run(command, session, store, shard)
+        try:
+            mine = ids if shard is None else _cut_part(run, shard, ids)
+            _refuse_faults(run, mine, cases, faults)
+            todo = [cases[name] for name in sorted(mine) if name in cases]
+            _treat_all(run, treatment, todo)
+        finally:
+            report = _make_report(run)
+            if report_file is not None:
+                write_text(report_file, report.to_json())
     return report
 
 

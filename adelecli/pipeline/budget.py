@@ -14,6 +14,7 @@ from adelecli.errors import CaseError, ConfigError
 from adelecli.pipeline.provenance import measure_peak_memory
 from adelecli.runtime.preparation import in_plane_spacing, pad_image, plan_size
 from adelecli.runtime.tiling import choose_tile
+from adelecli.store.layout import CHUNK, SHARD
 from adelecli.volumes.reading import read_geometry
 
 if TYPE_CHECKING:
@@ -25,14 +26,26 @@ if TYPE_CHECKING:
 _SLICES = 6
 """Slices in flight at once: taken, prepared and waiting, with the network, and its answers."""
 
-_ROWS = 4
-"""Copies of a row of shards while a case is written: the row, its chunks, their compressed bytes, what is read back."""
+_BLOCKS = 4
+"""Copies of a shard while a case is written: the block, its chunks, their compressed bytes, what is read back."""
+
+_VOXEL = 2
+"""Bytes of a label, at most: uint16."""
 
 
 def check_budget(model: Model, cases: Iterable[Case], limit: int) -> None:
-    """Run ``model`` once on an empty slice of the largest size among ``cases``, and hold what the process needs to ``limit`` bytes.
+    """Hold what a process needs (``measure_need``) to ``limit`` bytes. Raises ConfigError with the number that would do."""
+    needed = measure_need(model, cases)
+    if needed is not None and needed > limit:
+        fact = f"`max_ram` gives each process {limit >> 20} MiB, and this run needs {(needed >> 20) + 1} MiB"
+        remedy = f"give at least {(needed >> 20) + 1}M for each worker, or export the model with a smaller `max_size`"
+        raise ConfigError(fact, remedy=remedy)
 
-    Files that cannot be read do not count: each is its own case's failure. Raises ConfigError with the number that would do.
+
+def measure_need(model: Model, cases: Iterable[Case]) -> int | None:
+    """Bytes that a process needs: measured by running ``model`` once on an empty slice of the largest size among ``cases``.
+
+    Files that cannot be read do not count: each is its own case's failure. ``None``: no case, or the system does not tell.
     """
     grid, channels = model.contract.grid, len(model.contract.channels)
     size, largest, room = (0, 0), 0, 0
@@ -44,19 +57,22 @@ def check_budget(model: Model, cases: Iterable[Case], limit: int) -> None:
             planned = plan_size(shape[0], shape[1], spacing, grid)
         except CaseError:
             continue
-        depth, height, width = geometry.shape
-        room = max(room, _ROWS * min(depth, 128) * height * width)
+        room = max(room, _measure_writing(geometry.shape))
         size, largest = max((size, planned), key=lambda one: one[0] * one[1]), max(largest, shape[0] * shape[1])
     if not largest:
-        return
+        return None
     tile = choose_tile(size, model.contract) or size
     model.run(pad_image(np.zeros((1, channels, *tile), np.float32), grid.canvas))
     peak = measure_peak_memory()
     if peak is None:
-        return  # a system that does not tell how much memory is used (Windows)
+        return None  # a system that does not tell how much memory is used (Windows)
     fixed = int(peak * 2**20) + room + _SLICES * 4 * (channels + 2) * max(largest, size[0] * size[1])
-    needed = fixed * 4 // 3  # a quarter of the limit is for the small arrays of three cases, see `session.open_session`
-    if needed > limit:
-        fact = f"`max_ram` gives each process {limit >> 20} MiB, and this run needs {(needed >> 20) + 1} MiB"
-        remedy = f"give at least {(needed >> 20) + 1}M for each worker, or export the model with a smaller `max_size`"
-        raise ConfigError(fact, remedy=remedy)
+    return fixed * 4 // 3  # a quarter of the limit is for the small arrays of three cases, see `session.open_session`
+
+
+def _measure_writing(shape: tuple[int, int, int]) -> int:
+    """Bytes that publishing labels ``[Z, Y, X]`` takes: some shards while they are written, then a row of chunks, read back."""
+    depth, height, width = shape
+    (chunk, _, _), (deep, high, wide) = CHUNK, SHARD
+    blocks = _BLOCKS * min(depth, deep) * min(height, high) * min(width, wide)
+    return _VOXEL * (blocks + min(depth, chunk) * height * width)

@@ -92,7 +92,7 @@ def _describe_store(path: Path) -> StoreDescription:
     records, unreadable = {}, []
     for case in store.case_ids():
         try:
-            records[case] = store.case_record(case)
+            records[case] = store.case_record(case) | ({"status": "reverted"} if store.is_reverted(case) else {})
         except CaseError:
             unreadable.append(case)
     worth_it = [case for case, record in records.items() if record.get("status") in {"quarantined", "corrected"}]

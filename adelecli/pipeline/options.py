@@ -58,6 +58,44 @@ class CorrectKeywords(BatchKeywords, total=False):
     trusted: CaseList | None
 
 
+class CheckKeywords(TypedDict, total=False):
+    """What ``check`` takes."""
+
+    images: StrPath | None
+    out: StrPath | None
+    model: StrPath | None
+    device: str
+    cases: Sequence[str]
+
+
+@dataclass(frozen=True)
+class CheckOptions:
+    """Options of ``check``: those of ``correct`` that matter before it is started; ``out`` is where the disk space is looked for."""
+
+    images: StrPath | None = None
+    out: StrPath | None = None
+    model: StrPath | None = None
+    device: str = "auto"
+    cases: Sequence[str] = ()
+
+
+class VerifyKeywords(TypedDict, total=False):
+    """What ``verify`` takes."""
+
+    masks: StrPath | None
+    images: StrPath | None
+    model: StrPath | None
+
+
+@dataclass(frozen=True)
+class VerifyOptions:
+    """Options of ``verify``: where the source files and the model lie, if they are to be read again."""
+
+    masks: StrPath | None = None
+    images: StrPath | None = None
+    model: StrPath | None = None
+
+
 @dataclass(frozen=True)
 class BatchOptions:
     """Options of a batch through the network; ``device`` is ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.

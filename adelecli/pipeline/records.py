@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
 SCHEMA = 1
 
-Status = Literal["corrected", "unchanged", "quarantined", "predicted", "failed"]
+Status = Literal["corrected", "unchanged", "quarantined", "predicted", "failed", "reverted"]
+"""How a case ended; ``reverted`` where a run is resumed after somebody gave the case its original labels back."""
 
 
 class ClassRecord(msgspec.Struct, frozen=True):

@@ -2,7 +2,7 @@
 
 What must hold: a case is skipped only when its inputs hash to what its record says and its stored voxels hash to the recorded
 result. Changed inputs are refused before any work is done (a store must not mix results of two data sets); damaged results
-are simply made again.
+are simply made again. A case that was reverted since is done: nobody wants its correction back.
 """
 
 from __future__ import annotations
@@ -38,7 +38,8 @@ def find_finished(store: Store, cases: Iterable[Case]) -> dict[str, CaseRecord]:
         record = _read_record(store, case.id)
         if record is not None:
             _check_inputs(case, record.hashes)
-            finished[case.id] = msgspec.structs.replace(record, resumed=True)
+            status = "reverted" if store.is_reverted(case.id) else record.status
+            finished[case.id] = msgspec.structs.replace(record, resumed=True, status=status)
     return finished
 
 

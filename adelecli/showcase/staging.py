@@ -34,7 +34,7 @@ NOISE_ORDER = ("esophagus", "trachea", "aorta", "heart")
 STAGES = ("phantom", "corrupt", "baseline", "adele", "clean", "export", "correct", "evaluate", "pictures")
 TRAININGS = {"baseline": "noisy", "adele": "noisy", "clean": "masks"}
 """Name of each training -> the folder of its labels. Only ``adele`` corrects; ``clean`` shows what there is to be gained."""
-SETTINGS = ("network.width=8", "optimiser.batch_size=4", "optimiser.lr=0.003")
+SETTINGS = ("network.width=8", "optimiser.batch_size=4", "optimiser.lr=0.003", "noise.steps=300")
 """Small and quick, for all trainings alike: 240 slices must be enough, and the heart's size must not hide the other organs."""
 Product = TypeVar("Product")
 
@@ -55,7 +55,7 @@ class DemoOptions:
     device: str = "auto"
     cases: int = 12
     test_cases: int = 4
-    epochs: int = 15
+    epochs: int = 18
 
     def __post_init__(self) -> None:
         for name, least in (("cases", 2), ("test_cases", 1), ("epochs", 1)):

@@ -9,7 +9,9 @@ crc32c behind it.
 from __future__ import annotations
 
 import hashlib
+import math
 from contextlib import contextmanager
+from itertools import product
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -28,7 +30,18 @@ Array = NDArray[Any]
 Region = slice | tuple[slice, ...]
 
 # What zarr and its codecs raise on damaged metadata or bytes; zstd raises RuntimeError, metadata parsing the rest.
-DAMAGE = (OSError, ValueError, KeyError, IndexError, TypeError, AttributeError, RuntimeError, MemoryError)
+DAMAGE = (
+    OSError, ValueError, KeyError, IndexError, TypeError, AttributeError, RuntimeError, ArithmeticError, MemoryError,
+)  # fmt: skip
+
+MOST_SHARDS = 1 << 20
+"""More files than that no array has: at 32 MiB each they would hold 32 TiB."""
+
+MOST_BYTES = 1 << 36
+"""What one array may claim to hold (64 GiB): an absurd shape must not be asked of memory."""
+
+LONGEST_HEADER = 1 << 20
+"""A raw NIfTI header with its extensions is shorter; it is one chunk of bytes."""
 
 
 @contextmanager
@@ -57,7 +70,10 @@ def to_bytes(array: Array) -> memoryview:
 
 
 def write_volume(folder: Path, array: Array, attributes: Document | None = None) -> None:
-    """Write ``array`` ``[Z, Y, X]`` as a new sharded zarr array at ``folder``, one row of shards after another."""
+    """Write ``array`` ``[Z, Y, X]`` as a new sharded zarr array at ``folder``, one shard after another.
+
+    A shard is written once and whole; that keeps 32 MiB (times the size of a voxel) in memory, whatever the volume's size.
+    """
     import zarr
     from zarr.codecs import Crc32cCodec, ZstdCodec
 
@@ -67,17 +83,24 @@ def write_volume(folder: Path, array: Array, attributes: Document | None = None)
         compressors=[ZstdCodec(level=3), Crc32cCodec()], dimension_names=("z", "y", "x"), zarr_format=3,
         attributes=attributes, config={"write_empty_chunks": True},
     )  # fmt: skip
-    for start in range(0, array.shape[0], shards[0]):
-        target[start : start + shards[0]] = _copy_row(array[start : start + shards[0]])
+    for block in _cut_blocks(array.shape, shards):
+        target[block] = _copy_block(array[block])
 
 
-def _copy_row(view: Array) -> Array:
+def _cut_blocks(shape: Shape, size: Shape) -> Iterator[tuple[slice, ...]]:
+    """The blocks of ``size``, the last ones cut off at the end, that cover an array of ``shape``, in C order."""
+    starts = (range(0, n, step) for n, step in zip(shape, size, strict=True))
+    for corner in product(*starts):
+        yield tuple(slice(a, min(a + step, n)) for a, step, n in zip(corner, size, shape, strict=True))
+
+
+def _copy_block(view: Array) -> Array:
     """A copy of ``view``, plane by plane: a strided view of a mapped volume reaches over many times its own size of it."""
-    row = np.empty(view.shape, view.dtype)
-    for target, plane in zip(row, view, strict=True):
+    block = np.empty(view.shape, view.dtype)
+    for target, plane in zip(block, view, strict=True):
         target[...] = plane
         let_go(view)
-    return row
+    return block
 
 
 def limit_threads() -> None:
@@ -102,8 +125,32 @@ def write_bytes(folder: Path, data: bytes) -> None:
 
 
 def expected_files(document: Document) -> set[str]:
-    """The files that hold an array's values, relative to its folder; ``KeyError`` for a group's document."""
-    return shard_keys(tuple(document["shape"]), tuple(document["chunk_grid"]["configuration"]["chunk_shape"]))
+    """The files that hold an array's values, relative to its folder; ``KeyError`` for a group's document.
+
+    Raises ``ValueError`` for a shape or chunks that no array of a store has: before anything of that size is made.
+    """
+    shape, stored = _read_sizes(document["shape"]), _read_sizes(document["chunk_grid"]["configuration"]["chunk_shape"])
+    itemsize = np.dtype(document["data_type"]).itemsize
+    if math.prod(shape) * itemsize > MOST_BYTES:
+        raise ValueError(f"its shape {shape} claims more than {MOST_BYTES >> 30} GiB")
+    if len(shape) == 3:
+        chunks, shards = plan_chunks(shape)
+        inner = [_read_sizes(codec["configuration"]["chunk_shape"]) for codec in document["codecs"]]
+        planned = stored == shards and inner == [chunks]
+    else:
+        planned = len(shape) == 1 and stored == shape and shape[0] * itemsize <= LONGEST_HEADER
+    if not planned:
+        raise ValueError(f"its chunks are not those of a store ({stored} for the shape {shape})")
+    if math.prod(math.ceil(n / step) for n, step in zip(shape, stored, strict=True)) > MOST_SHARDS:
+        raise ValueError(f"its shape {shape} claims more than {MOST_SHARDS} files")
+    return shard_keys(shape, stored)
+
+
+def _read_sizes(value: object) -> Shape:
+    sizes = tuple(value) if isinstance(value, list) else ()
+    if not sizes or not all(type(size) is int and size > 0 for size in sizes):
+        raise ValueError(f"{value!r} is no shape")
+    return sizes
 
 
 def read_array(folder: Path, region: Region = ()) -> Array:
@@ -116,12 +163,19 @@ def read_array(folder: Path, region: Region = ()) -> Array:
 
 
 def read_slabs(folder: Path) -> Iterator[tuple[int, Array]]:
-    """Pairs of a first index and the slab that starts there, a row of shards each; errors as ``read_array``."""
+    """Pairs of a first index and the slab that starts there, a row of chunks each; errors as ``read_array``.
+
+    The slab alone is in memory, since it is put together from one shard after another.
+    """
     with reporting_damage(folder):
         array = _open(folder)
-        depth = (array.shards or array.chunks)[0]
+        depth, size = array.chunks[0], (array.chunks[0], *(array.shards or array.chunks)[1:])
         for start in range(0, array.shape[0], depth):
-            yield start, np.asarray(array[start : start + depth])
+            slab = np.empty((min(depth, array.shape[0] - start), *array.shape[1:]), array.dtype)
+            for block in _cut_blocks(slab.shape, size):
+                rows = slice(block[0].start + start, block[0].stop + start)
+                slab[block] = array[(rows, *block[1:])]
+            yield start, slab
 
 
 def read_shape(folder: Path) -> Shape:

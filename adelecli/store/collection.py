@@ -15,11 +15,12 @@ from typing import TYPE_CHECKING, Any
 
 from adelecli.errors import CaseError, ConfigError, InputError, OutputError
 from adelecli.store import files, journal, ome
-from adelecli.store.arrays import Array, Region, read_array, reporting_damage
+from adelecli.store.arrays import Array, Region, read_array, read_shape, read_slabs, reporting_damage
 from adelecli.store.documents import Document, adele_attributes, is_sealed, read_document, to_plain, write_group
+from adelecli.store.forms import CaseForm, Revision, read_form
 from adelecli.store.frame import Frame, Row
 from adelecli.store.inspection import inspect_case
-from adelecli.store.layout import DOCUMENT, SCHEMA, journal_path, safe_name
+from adelecli.store.layout import DOCUMENT, SCHEMA, Shape, journal_path, safe_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -63,7 +64,13 @@ class Store:
 
     def remove_leftovers(self) -> None:
         """Delete the drafts of processes that have died; those of living ones stay."""
-        files.remove_stale_drafts(self.path)
+        with files.reporting_write_errors(self.path):
+            files.remove_stale_drafts(self.path)
+
+    def complete_journal(self) -> None:
+        """Add the lines that a crash between a rename and its line left out."""
+        with files.reporting_write_errors(self.path):
+            _complete_journal(self)
 
     def is_complete(self, case: str) -> bool:
         """Whether the case is published and every byte of it is what was published (it is re-hashed)."""
@@ -76,39 +83,58 @@ class Store:
             raise CaseError("is a symbolic link", path=path, remedy="a store holds folders; remove the link")
         return path
 
-    def _case(self, case: str) -> Document:
-        path = self.case_path(case)
+    def read_form(self, case: str) -> CaseForm:
+        """All that the case's sealed document says: hashes, record, audit trail."""
+        path, remedy = self.case_path(case), "run the case again with --resume"
         try:
-            document = read_document(path)
+            return read_form(read_document(path))
         except FileNotFoundError as error:
             raise CaseError(f"holds no case {case!r}", path=self.path) from error
         except (OSError, ValueError) as error:
-            raise CaseError(f"is damaged ({error})", path=path, remedy="run the case again with --resume") from error
-        if not is_sealed(document) or adele_attributes(document).get("status") != "complete":
-            raise CaseError("is damaged (its record was altered)", path=path, remedy="run the case again with --resume")
-        return adele_attributes(document)
+            raise CaseError(f"is damaged ({error})", path=path, remedy=remedy) from error
 
     def case_record(self, case: str) -> dict[str, Any]:
-        """The record that was published with the case."""
-        return dict(self._case(case)["record"])
+        """The record that was published with the case: what the run made, whatever happened to it later (``audit``)."""
+        return self.read_form(case).record
+
+    def audit(self, case: str) -> tuple[Revision, ...]:
+        """What was done to the case after the run had published it, oldest first; empty: nothing."""
+        return self.read_form(case).audit
+
+    def is_reverted(self, case: str) -> bool:
+        """Whether somebody gave the case its original labels back, all of them."""
+        form = self.read_form(case)
+        return bool(form.audit) and form.labels.get("corrected") == form.labels.get("original")
 
     def label_names(self, case: str) -> tuple[str, ...]:
         """The label images of the case, in the order they were written."""
-        return tuple(self._case(case)["labels"])
+        return tuple(self.read_form(case).labels)
 
     def map_names(self, case: str) -> tuple[str, ...]:
         """The maps (``confidence``) of the case."""
-        return tuple(self._case(case)["maps"])
+        return tuple(self.read_form(case).maps)
 
     def read(self, case: str, name: str = "corrected", region: Region = ()) -> Array:
         """Labels ``[Z, Y, X]`` (ids, on the source grid) or a map (uint8, 0..255 = 0..1), or a region of it."""
-        attributes = self._case(case)
-        if name in attributes["labels"]:
-            return read_array(self.case_path(case) / "labels" / name / "0", region)
-        if name in attributes["maps"]:
-            return read_array(self.case_path(case) / "maps" / name, region)
-        held = ", ".join([*attributes["labels"], *attributes["maps"]])
+        return read_array(self._array_path(case, name), region)
+
+    def read_slabs(self, case: str, name: str = "corrected") -> Iterator[tuple[int, Array]]:
+        """The same, in order: pairs of a first index and the slab that starts there, so that no volume is held whole."""
+        yield from read_slabs(self._array_path(case, name))
+
+    def _array_path(self, case: str, name: str) -> Path:
+        form = self.read_form(case)
+        if name in form.labels:
+            return self.case_path(case) / "labels" / name / "0"
+        if name in form.maps:
+            return self.case_path(case) / "maps" / name
+        held = ", ".join([*form.labels, *form.maps])
         raise CaseError(f"holds no {name!r}", path=self.case_path(case), remedy=f"it holds {held}")
+
+    def shape(self, case: str, name: str | None = None) -> Shape:
+        """``(Z, Y, X)`` of the case's label image ``name`` (of the first one by default), without reading a voxel."""
+        folder, _ = self._label_image(case, name)
+        return read_shape(folder / "0")
 
     def _label_image(self, case: str, name: str | None) -> tuple[Path, Document]:
         name = name or self.label_names(case)[0]
@@ -159,8 +185,8 @@ def _read_attributes(path: Path) -> Document | None:
     except (OSError, ValueError):
         return None
     attributes = adele_attributes(document)
-    is_ours = attributes.get("kind") == "collection" and {"schema", "id", "run"} <= attributes.keys()
-    return attributes if is_ours else None
+    named = isinstance(attributes.get("id"), str) and isinstance(attributes.get("run"), dict)
+    return attributes if named and attributes.get("kind") == "collection" and "schema" in attributes else None
 
 
 def create_store(

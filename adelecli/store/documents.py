@@ -20,6 +20,9 @@ from adelecli.store.layout import DOCUMENT
 
 Document = dict[str, Any]
 
+MAX_BYTES = 1 << 26
+"""A record of 65,535 classes takes less; a larger file is not read."""
+
 
 def to_plain(value: object) -> Any:
     """``value`` as plain JSON types: numpy scalars and paths converted, NaN and infinity become null."""
@@ -48,7 +51,13 @@ def write_group(folder: Path, attributes: Mapping[str, object], *, seal: bool = 
 
 def read_document(folder: Path) -> Document:
     """The document of the zarr node ``folder``; ``OSError`` when missing, ``ValueError`` when not a JSON object."""
-    document = msgspec.json.decode((folder / DOCUMENT).read_bytes())
+    path = folder / DOCUMENT
+    if path.stat().st_size > MAX_BYTES:
+        raise ValueError(f"{DOCUMENT} has {path.stat().st_size} bytes, no group or array needs as many")
+    try:
+        document = msgspec.json.decode(path.read_bytes())
+    except RecursionError as error:
+        raise ValueError(f"{DOCUMENT} is nested too deeply") from error
     if not isinstance(document, dict):
         raise ValueError(f"{DOCUMENT} is not an object")  # noqa: TRY004  # damage to a file, not a caller's wrong type
     return document

@@ -48,12 +48,19 @@ def reporting_write_errors(path: Path) -> Iterator[None]:
 def make_draft(store: Path, name: str) -> Path:
     """A new empty folder beside ``store`` for drafting ``name``; its name holds host and process, for the cleaner."""
     draft = draft_folder(store) / f"{name}.{_host()}.{os.getpid()}.{uuid.uuid4().hex[:12]}"
+    _refuse_link(draft.parent)
     for _ in range(10):
         draft.parent.mkdir(parents=True, exist_ok=True)
         with suppress(FileNotFoundError):  # another process removed the empty parent in between
             draft.mkdir()
             return draft
     raise OSError(errno.EBUSY, "the folder for drafts keeps vanishing", str(draft.parent))
+
+
+def _refuse_link(folder: Path) -> None:
+    """A link in the place of the drafts would take them, and the cleaning of them, to another folder."""
+    if folder.is_symlink():
+        raise OSError(errno.ELOOP, "a link is in the place of the folder for drafts", str(folder))
 
 
 def remove_draft(draft: Path) -> None:
@@ -66,6 +73,7 @@ def remove_draft(draft: Path) -> None:
 def remove_stale_drafts(store: Path) -> None:
     """Delete drafts whose process has died: on this host by asking for the process, elsewhere by an age of a week."""
     folder = draft_folder(store)
+    _refuse_link(folder)
     for draft in list(folder.iterdir()) if folder.is_dir() else []:
         if _is_stale(draft):
             remove_draft(draft)

@@ -19,18 +19,22 @@ import numpy as np
 from adelecli.errors import CaseError
 from adelecli.store import ome
 from adelecli.store.arrays import DAMAGE, expected_files, read_array, read_shape, read_slabs, to_bytes
-from adelecli.store.documents import Document, adele_attributes, is_sealed, read_document
+from adelecli.store.documents import adele_attributes, read_document
+from adelecli.store.forms import read_form
 from adelecli.store.layout import DOCUMENT, Shape
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from adelecli.store.forms import CaseForm
 
 
 @dataclass(frozen=True)
 class Finding:
     """Something wrong: in which case (None: the store itself), what kind of thing, and the detail in words.
 
-    ``what`` is one of ``record``, ``metadata``, ``missing``, ``stray``, ``hash``, ``pyramid``, ``journal``.
+    ``what`` is one of ``record``, ``metadata``, ``missing``, ``stray``, ``hash``, ``pyramid``, ``journal``, and, of the chain that
+    leads to a case, ``source`` and ``model``.
     """
 
     case: str | None
@@ -60,30 +64,39 @@ def inspect_case(folder: Path, case: str) -> tuple[Finding, ...]:
         document = read_document(folder)
     except (OSError, ValueError) as error:
         return (Finding(case, "record", f"{DOCUMENT} cannot be read ({error})"),)
-    attributes = adele_attributes(document)
-    if not is_sealed(document) or attributes.get("status") != "complete":
-        return (Finding(case, "record", "was altered, or never completed"),)
-    if attributes.get("id") != case:
-        return (Finding(case, "record", f"belongs to the case {attributes.get('id')!r}"),)
-    faults = [*_inspect_files(folder, attributes), *_inspect_metadata(folder, attributes)]
+    try:
+        form = read_form(document)
+    except ValueError as error:
+        return (Finding(case, "record", str(error)),)
+    if form.id != case:
+        return (Finding(case, "record", f"belongs to the case {form.id!r}"),)
+    faults = [*_inspect_files(folder, form), *_inspect_metadata(folder, form)]
+    faults += _inspect_audit(form)
     # Arrays are read even beside strays, but not through missing or altered files, which are named already.
     broken = {fault.inside for fault in faults if fault.what in {"missing", "metadata"}}
-    faults += _inspect_arrays(folder, attributes, broken)
+    faults += _inspect_arrays(folder, form, broken)
     return tuple(Finding(case, fault.what, f"{fault.inside} {fault.fact}") for fault in faults)
 
 
-def _inspect_files(folder: Path, attributes: Document) -> Iterator[_Fault]:
+def _inspect_files(folder: Path, form: CaseForm) -> Iterator[_Fault]:
     present = set(_list_files(folder))
-    expected = {DOCUMENT, *attributes["metadata"]}
-    for inside, digest in attributes["metadata"].items():
+    links = {inside for inside in present if (folder / inside).is_symlink()}
+    yield from (_Fault("stray", inside, "is a link") for inside in sorted(links))
+    present -= links
+    expected = {DOCUMENT, *form.metadata}
+    for inside, digest in form.metadata.items():
         parent = inside.removesuffix(f"/{DOCUMENT}")
         if inside not in present:
             present -= _below(f"{parent}/c", present)  # nothing tells which of them belong
-        elif _hash_file(folder / inside) != digest:
-            yield _Fault("metadata", inside, "was altered")
+            continue
+        try:
+            if _hash_file(folder / inside) != digest:
+                raise ValueError("was altered")
+            if "shape" in (document := read_document(folder / parent)):
+                expected |= {f"{parent}/{key}" for key in expected_files(document)}
+        except DAMAGE as error:
+            yield _Fault("metadata", inside, str(error))
             present -= _below(f"{parent}/c", present)
-        elif "shape" in (document := read_document(folder / parent)):
-            expected |= {f"{parent}/{key}" for key in expected_files(document)}
     yield from (_Fault("missing", inside, "is missing") for inside in sorted(expected - present))
     yield from (_Fault("stray", inside, "does not belong here") for inside in sorted(present - expected))
 
@@ -98,8 +111,15 @@ def _list_files(folder: Path) -> Iterator[str]:
         yield from ((Path(parent) / name).relative_to(folder).as_posix() for name in [*names, *links])
 
 
-def _inspect_metadata(folder: Path, attributes: Document) -> Iterator[_Fault]:
-    names = list(attributes["labels"])
+def _inspect_audit(form: CaseForm) -> Iterator[_Fault]:
+    """The trail is a chain: each entry begins where the one before it ended, and the last ends in the labels that lie here."""
+    follows = [*(entry.labels_before for entry in form.audit[1:]), form.labels.get("corrected")]
+    if any(entry.labels_after != next_one for entry, next_one in zip(form.audit, follows, strict=False)):
+        yield _Fault("record", "audit", "does not lead to the labels that lie here")
+
+
+def _inspect_metadata(folder: Path, form: CaseForm) -> Iterator[_Fault]:
+    names = list(form.labels)
     try:
         labels = read_document(folder / "labels")["attributes"]["ome"]
         yield from (_Fault("metadata", "labels", fault) for fault in ome.check_labels(labels, names))
@@ -112,11 +132,11 @@ def _inspect_metadata(folder: Path, attributes: Document) -> Iterator[_Fault]:
         yield _Fault("metadata", "labels", f"cannot be checked ({error})")
 
 
-def _inspect_arrays(folder: Path, attributes: Document, broken: set[str]) -> Iterator[_Fault]:
-    for name, digest in attributes["labels"].items():
+def _inspect_arrays(folder: Path, form: CaseForm, broken: set[str]) -> Iterator[_Fault]:
+    for name, digest in form.labels.items():
         if f"labels/{name}/{DOCUMENT}" not in broken:
             yield from _guard(_inspect_label(folder, name, digest, broken), f"labels/{name}")
-    for name, digest in attributes["maps"].items():
+    for name, digest in form.maps.items():
         if not _below(f"maps/{name}", broken):
             yield from _guard(_inspect_map(folder, name, digest), f"maps/{name}")
 
@@ -155,6 +175,8 @@ def _inspect_label(folder: Path, name: str, digest: str, broken: set[str]) -> It
 
 def _compare_levels(image: Path, inside: str, digest: str, strides: dict[int, Shape]) -> Iterator[_Fault]:
     """Read level 0 once, slab by slab: hash it, and compare each other level with its strided view."""
+    if any(len(stride) != 3 or min(stride) < 1 for stride in strides.values()):
+        raise ValueError("its strides are none")
     values, full = hashlib.sha256(), read_shape(image / "0")
     shapes = {level: tuple(-(-n // f) for n, f in zip(full, stride, strict=True)) for level, stride in strides.items()}
     differing = {level for level, shape in shapes.items() if read_shape(image / str(level)) != shape}

@@ -7,6 +7,7 @@ unique use: it remembers a case whose whole folder has vanished.
 
 from __future__ import annotations
 
+import errno
 import os
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -18,7 +19,10 @@ if TYPE_CHECKING:
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One line: when which case of which store (its ``id``) was published, with which seal, replacing which."""
+    """One line: when which case of which store (its ``id``) was published, with which seal, replacing which.
+
+    ``event`` is ``published``, ``replaced``, ``recovered`` (a line that a crash had left out) or ``reverted``.
+    """
 
     time: str
     store: str
@@ -35,12 +39,22 @@ def make_entry(store: str, case: str, event: str, sha256: str, replaces: str | N
 
 
 def append_entry(path: Path, entry: Entry) -> None:
-    """Append one line in one write and sync it; a line torn by an earlier crash is closed first."""
-    handle = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o666)
+    """Append one line in one write and sync it; a line torn by an earlier crash is closed first.
+
+    Raises ``OSError`` when the disk is full, or when a link that could lead elsewhere is in the journal's place.
+    """
+    append_line(path, msgspec.json.encode(entry))
+
+
+def append_line(path: Path, line: bytes) -> None:
+    """``append_entry`` for a line of any kind (without its newline)."""
+    handle = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o666)
     try:
         size = os.fstat(handle).st_size
         torn = size > 0 and os.pread(handle, 1, size - 1) != b"\n"
-        os.write(handle, b"\n" * torn + msgspec.json.encode(entry) + b"\n")
+        whole = b"\n" * torn + line + b"\n"
+        if os.write(handle, whole) < len(whole):  # a disk that fills up takes a part and says nothing
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
         os.fsync(handle)
     finally:
         os.close(handle)

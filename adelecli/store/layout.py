@@ -6,6 +6,7 @@
           corrected/                   an OME-Zarr 0.5 label image: 0/ 1/ ... and nifti/ (the raw header)
         maps/confidence                a plain array
     .cleaned.zarr.adele-tmp/           drafts; a sibling, since readers warn about strangers inside a store
+    .cleaned.zarr.adele-lock           held by the run that writes
     cleaned.zarr.journal.jsonl         an index of published cases; a sibling, rebuildable
 
 Everything here is arithmetic on names and numbers, without disk or zarr.
@@ -63,6 +64,11 @@ def safe_name(name: str) -> str:
 def draft_folder(store: Path) -> Path:
     """The folder beside ``store`` in which drafts are written; same file system, so that a rename is atomic."""
     return store.with_name(f".{store.name}.adele-tmp")
+
+
+def lock_path(store: Path) -> Path:
+    """The file beside ``store`` that a run locks while it writes."""
+    return store.with_name(f".{store.name}.adele-lock")
 
 
 def journal_path(store: Path) -> Path:

@@ -13,6 +13,7 @@ removes.
 from __future__ import annotations
 
 import hashlib
+import shutil
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
     from adelecli.store.arrays import Array
     from adelecli.store.collection import Store
+    from adelecli.store.forms import Revision
     from adelecli.store.frame import Frame
 
 
@@ -42,6 +44,7 @@ class Draft:
         self._maps: dict[str, str] = {}
         self._record: dict[str, Any] | None = None
         self._shape: tuple[int, ...] | None = None
+        self._audit: tuple[Revision, ...] = ()
 
     def write_labels(self, name: str, labels: Array, frame: Frame, classes: Sequence[Mapping[str, Any]]) -> None:
         """Write label ids ``[Z, Y, X]`` on the source grid, with pyramid, geometry and classes ``id, name, colour``.
@@ -76,6 +79,20 @@ class Draft:
             arrays.write_volume(self.folder / "maps" / safe_name(name), values, {"adele": {"scale": 1 / 255}})
         self._maps[name] = arrays.hash_array(values)
 
+    def take_over(self, folder: Path, name: str, digest: str) -> None:
+        """Take the labels or the map ``name``, whose values hash to ``digest``, from another version of the case, as they are.
+
+        The metadata that are written last do not vouch for the copy: it is examined like everything else.
+        """
+        kind = "labels" if (folder / "labels" / name).is_dir() else "maps"
+        with files.reporting_write_errors(self.folder):
+            shutil.copytree(folder / kind / safe_name(name), self.folder / kind / name, symlinks=True)
+        (self._labels if kind == "labels" else self._maps)[name] = digest
+
+    def set_audit(self, audit: Sequence[Revision]) -> None:
+        """What happened to the case since the run published it, oldest first."""
+        self._audit = tuple(audit)
+
     def set_record(self, record: Mapping[str, object]) -> None:
         """What stands in the case's metadata, as plain values: numpy and paths are converted, NaN becomes null."""
         self._record = to_plain(record)
@@ -101,6 +118,8 @@ class Draft:
                 "status": "complete", "id": self.case, "labels": self._labels, "maps": self._maps,
                 "metadata": hash_metadata(self.folder), "record": self._record,
             }  # fmt: skip
+            if self._audit:
+                ours["audit"] = to_plain(self._audit)
             write_group(self.folder, {"adele": ours}, seal=True)
             findings = inspect_case(self.folder, self.case)
             if findings:
@@ -122,13 +141,13 @@ def _quantise(name: str, values: Array) -> Array:
 
 
 @contextmanager
-def publish_case(store: Store, case: str, *, replace: bool = True) -> Iterator[Draft]:
+def publish_case(store: Store, case: str, *, replace: bool = True, event: str = "") -> Iterator[Draft]:
     """Draft a case; leaving the block without an exception publishes it with one rename.
 
     An earlier version is replaced in one step (unless ``replace`` is false: then ``OutputError``, for it was published
-    already). Raises ``CaseError`` for an id that can be no folder name or differs from another only in upper and lower
-    case, and ``OutputError`` when the disk refuses, the case cannot be read back, or something that is not ours is in
-    its place.
+    already). ``event`` is what the journal calls it (default: ``published`` or ``replaced``).
+    Raises ``CaseError`` for an id that can be no folder name or differs from another only in upper and lower case, and
+    ``OutputError`` when the disk refuses, the case cannot be read back, or something that is not ours is in its place.
     """
     target = store.case_path(case)
     _check_place(store, target)
@@ -138,7 +157,7 @@ def publish_case(store: Store, case: str, *, replace: bool = True) -> Iterator[D
         draft = Draft(folder, case)
         yield draft
         seal = draft.finish()
-        _commit(store, draft, seal, replace=replace)
+        _commit(store, draft, seal, replace=replace, event=event)
     finally:
         files.remove_draft(folder)
 
@@ -153,7 +172,7 @@ def _check_place(store: Store, target: Path) -> None:
         raise OutputError(f"holds {foreign}, which is not ours to delete", path=target, remedy="move it away")
 
 
-def _commit(store: Store, draft: Draft, seal: str, *, replace: bool) -> None:
+def _commit(store: Store, draft: Draft, seal: str, *, replace: bool, event: str) -> None:
     target = store.path / draft.case
     with files.reporting_write_errors(target):
         try:
@@ -161,7 +180,8 @@ def _commit(store: Store, draft: Draft, seal: str, *, replace: bool) -> None:
         except FileExistsError as error:
             raise OutputError("was published already", path=target, remedy="pass --resume to skip it") from error
         old = _seal_of(draft.folder) if replaced else None
-        entry = journal.make_entry(store.id, draft.case, "replaced" if replaced else "published", seal, old)
+        event = event or ("replaced" if replaced else "published")
+        entry = journal.make_entry(store.id, draft.case, event, seal, old)
         journal.append_entry(journal_path(store.path), entry)
 
 

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from adelecli.errors import CaseError
 from adelecli.progress import Callback, Progress, ignore_progress
 from adelecli.store import journal
 from adelecli.store.collection import Store, open_store
-from adelecli.store.documents import is_sealed, read_document
+from adelecli.store.documents import adele_attributes, is_sealed, read_document
 from adelecli.store.inspection import Finding, inspect_case
 from adelecli.store.layout import DOCUMENT, journal_path
 
@@ -41,7 +42,24 @@ def _inspect_root(store: Store) -> Iterator[Finding]:
     for entry in sorted(store.path.iterdir()):
         if entry.is_symlink() or not (entry.is_dir() or entry.name == DOCUMENT):
             yield Finding(None, "stray", f"{entry.name} does not belong here")
-    lines = journal.read_entries(journal_path(store.path), store.id)
-    for case in sorted({line.case for line in lines}):
-        if not (store.path / case).is_dir():
+    yield from _inspect_journal(store)
+
+
+def _inspect_journal(store: Store) -> Iterator[Finding]:
+    """What the journal remembers and the store does not say: a case that has vanished, an older version put back.
+
+    A version that the journal does not know is no finding: a crash may have come between its rename and its line.
+    """
+    known: dict[str, list[str]] = {}
+    for line in journal.read_entries(journal_path(store.path), store.id):
+        known.setdefault(line.case, []).append(line.sha256)
+    for case, seals in sorted(known.items()):
+        try:
+            folder = store.case_path(case)
+            seal = adele_attributes(read_document(folder)).get("sha256") if folder.is_dir() else None
+        except (CaseError, OSError, ValueError):
+            continue  # told as a finding of the case, or a line that names no case
+        if seal is None and not folder.is_dir():
             yield Finding(case, "journal", "was published, but has vanished")
+        elif seal in seals and seal != seals[-1]:
+            yield Finding(case, "journal", "is an older version than the last that was published")

@@ -21,6 +21,7 @@ from adelecli.training.relabelling import correct_rows
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from adelecli.labels.excess import ClassNoise
     from adelecli.training.checkpoint import Learner
     from adelecli.training.plan import RunPlan
 
@@ -41,11 +42,18 @@ def _find_clean(experiment: Experiment, plan: RunPlan) -> dict[str, str]:
     if noise is None:
         return {}
     return {
-        plan.survey.table.names[index]: f"labels look clean: they disagree by {entry.disagreement:.3f} where "
-        f"honest ones would by {entry.expected:.3f}"
+        plan.survey.table.names[index]: _tell_why(entry)
         for index, entry in enumerate(noise.classes, 1)
         if index not in noise.noisy_classes
     }
+
+
+def _tell_why(entry: ClassNoise) -> str:
+    if not entry.judged:
+        return f"its labels cannot be judged: two networks disagree by {entry.network:.3f}"
+    return (
+        f"labels look clean: they disagree by {entry.disagreement:.3f} where honest ones would by {entry.expected:.3f}"
+    )
 
 
 def finish_run(folder: Path, learner: Learner, experiment: Experiment, plan: RunPlan) -> None:

@@ -16,7 +16,7 @@ from adelecli.training.runfolder import write_text
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from adelecli.runtime.contract import Contract
+    from adelecli.runtime.contract import ClassEntry, Contract
 
 
 def register_model(path: Path, blob: bytes, contract: Contract) -> None:
@@ -45,7 +45,7 @@ def register_model(path: Path, blob: bytes, contract: Contract) -> None:
 def format_card(path: Path, contract: Contract) -> str:
     """The model card in Markdown."""
     rows = "\n".join(
-        f"| {c.id} | {c.name} | {'-' if c.onset is None else c.onset} | {'yes' if c.triggered else 'no'} | {c.tau:g} |"
+        f"| {c.id} | {c.name} | {'-' if c.onset is None else c.onset} | {'yes' if c.triggered else 'no'} | {c.tau:g} | {_format_noise(c)} |"
         for c in contract.classes
     )
     scales = ", ".join(f"{n}/{d}" for n, d in contract.scales)
@@ -59,12 +59,13 @@ def format_card(path: Path, contract: Contract) -> str:
 * Input: {len(contract.channels)} channel(s) ({", ".join(contract.channel_names)}), slices along {contract.grid.axis}, scales {scales}
 * Proved against the original network on {proof}
 {_describe_scores(contract)}
-| id | class | onset (epoch) | corrected | tau |
-|---|---|---|---|---|
+| id | class | onset (epoch) | corrected | tau | estimated label error of the training masks |
+|---|---|---|---|---|---|
 {rows}
 
 Intended use: correcting segmentation labels of the same kind as the training data, with review of what changed. Not a medical device.
-A class that has not triggered is never changed. The quality on other scanners, patients or annotators is unknown until measured.
+A class that has not triggered, or whose training labels looked clean, is never changed. The quality on other scanners, patients or
+annotators is unknown until measured.
 """
 
 
@@ -86,6 +87,11 @@ def _describe_scores(contract: Contract) -> str:
         for entry in measured.get("ensembles", ())
     ]
     return "".join(f"{line}\n" for line in lines)
+
+
+def _format_noise(entry: ClassEntry) -> str:
+    noise = entry.noise
+    return "-" if noise is None else f"{noise.share:.2f} ({noise.low:.2f}..{noise.high:.2f})"
 
 
 def _format_dice(value: float | None) -> str:

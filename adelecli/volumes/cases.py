@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from adelecli.errors import CaseError, ConfigError, InputError
+from adelecli.errors import CaseError, ConfigError, InputError, make_printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -52,7 +52,7 @@ class Pairing:
         if not self.spare_images:
             return None
         more = f" (and {len(self.spare_images) - 1} more images)" if len(self.spare_images) > 1 else ""
-        return f"{self.spare_images[0]}{more}: has no mask and is left out"
+        return make_printable(f"{self.spare_images[0]}{more}: has no mask and is left out")
 
 
 @dataclass(frozen=True)
@@ -209,7 +209,9 @@ def _assemble(
             _check_id(name, folded[name.casefold()], mask or paths[0])
             cases.append(Case(name, paths, mask))
         except CaseError as fault:
-            faults.append((name, fault))
+            faults.append(
+                (name if name.isprintable() else ascii(name), fault)
+            )  # it is told, but no place is made of it
     return Pairing(tuple(cases), tuple(faults), _list_spare(masks, images))
 
 

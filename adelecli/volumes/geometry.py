@@ -66,6 +66,18 @@ class Geometry:
         canonical = np.array([[0, 1], [1, 1], [2, 1]])
         return self._reorient(array, _orientations().ornt_transform(canonical, self._orientation))
 
+    def locate_slice(self, axis: int, index: int) -> tuple[slice, slice, slice]:
+        """The region of the source grid [Z, Y, X] that holds slice ``index`` along ``axis`` (0, 1, 2: z, y, x) of the canonical grid.
+
+        It is one voxel thick; ``to_canonical`` of what it holds is the slice, with that axis kept.
+        """
+        source = self._source_axes[2 - axis]
+        size = self.shape[2 - source]
+        place = size - 1 - index if self._orientation[source, 1] < 0 else index
+        region = [slice(None)] * 3
+        region[2 - source] = slice(place, place + 1)
+        return region[0], region[1], region[2]
+
     def describe_difference(self, other: Geometry, tolerance_mm: float = TOLERANCE_MM) -> str | None:
         """Say in words how two frames differ, or None when they agree.
 

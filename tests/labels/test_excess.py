@@ -138,6 +138,14 @@ def test_the_same_counts_give_the_same_estimate():
     assert estimate_noise(counts, seed=3) == estimate_noise(counts, seed=3)
 
 
+def test_networks_that_did_not_learn_a_class_say_nothing_of_its_labels():
+    """Just as excessive, but the networks disagree by more than .4: not judged, not noisy."""
+    noise = estimate_noise(make_counts([[0.9, 0.9]] * 30, [[0.39, 0.41]] * 30))
+    assert [entry.judged for entry in noise.classes] == [True, False]
+    assert [entry.noisy for entry in noise.classes] == [True, False]
+    assert noise.noisy_classes == frozenset({1})
+
+
 def mark(count, total):
     return np.arange(total) < count
 

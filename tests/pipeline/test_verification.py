@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from known_cases import make_truth
+from known_cases import make_noisy, make_truth
 
 from adelecli.errors import InputError
 from adelecli.pipeline.correction import correct
@@ -56,3 +56,49 @@ def test_what_is_no_store_is_refused(data) -> None:
     data.add("a", mask=make_truth())
     with pytest.raises(InputError, match="is not an adele store"):
         verify(data.masks)
+
+
+def test_sources_and_model_are_held_to_their_hashes(two_cases) -> None:
+    """Where they are named: whole as they are; an exchanged mask, image or model is named."""
+    correct(two_cases.masks, out=two_cases.out, model=two_cases.model)
+    places = {"masks": two_cases.masks, "images": two_cases.images, "model": two_cases.model}
+    verification = verify(two_cases.out, **places)
+    assert (verification.findings, verification.sources) == ((), 2)
+    two_cases.add("a", mask=make_truth())
+    two_cases.add("b", image=make_truth().astype("f4") + 1, mask=make_noisy())
+    (two_cases.root / "other.onnx").write_bytes(two_cases.model.read_bytes() + b"\0")
+    found = verify(two_cases.out, **places | {"model": two_cases.root / "other.onnx"}).findings
+    assert [(finding.case, finding.what) for finding in found] == [(None, "model"), ("a", "source"), ("b", "source")]
+    assert "is not the mask" in found[1].detail
+    assert "is not the image" in found[2].detail
+    assert verify(two_cases.out).findings == ()
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"images": []}, "does not name the files"),
+        ({"mask": None}, "does not name the files"),
+        ({"mask": "none"}, "does not name the files"),
+    ],
+)
+def test_a_record_without_its_sources_is_found(two_cases, change, said) -> None:
+    """A result that cannot say what it was made from is no evidence, whoever sealed it."""
+    correct(two_cases.masks, out=two_cases.out, model=two_cases.model)
+    file = two_cases.out / "a" / "zarr.json"
+    document = json.loads(file.read_text())
+    document["attributes"]["adele"]["record"]["hashes"] |= change
+    document["attributes"]["adele"]["sha256"] = compute_seal(document)
+    file.write_text(json.dumps(document))
+    (finding,) = verify(two_cases.out).findings
+    assert (finding.case, finding.what) == ("a", "record")
+    assert said in finding.detail
+
+
+def test_a_lost_shard_is_found(two_cases) -> None:
+    """Zarr would read it as background; the file is named."""
+    correct(two_cases.masks, out=two_cases.out, model=two_cases.model)
+    (two_cases.out / "a" / "labels" / "corrected" / "0" / "c" / "0" / "0" / "0").unlink()
+    (finding,) = verify(two_cases.out).findings
+    assert (finding.case, finding.what) == ("a", "missing")
+    assert "labels/corrected/0/c/0/0/0" in finding.detail

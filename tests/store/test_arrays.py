@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from pathlib import Path
 
 import numpy as np
@@ -38,9 +39,9 @@ def test_the_hash_is_of_little_endian_c_order_values(tmp_path: Path, volume: np.
 
 
 def test_slabs_and_regions_are_parts_of_the_whole(tmp_path: Path, volume: np.ndarray) -> None:
-    """Slabs come in order, one shard deep, and regions are what slicing gives."""
+    """Slabs come in order, one chunk deep, and regions are what slicing gives."""
     write_volume(tmp_path / "0", volume)
-    assert [(start, len(slab)) for start, slab in read_slabs(tmp_path / "0")] == [(0, 128), (128, 12)]
+    assert [(start, len(slab)) for start, slab in read_slabs(tmp_path / "0")] == [(0, 64), (64, 64), (128, 12)]
     assert np.array_equal(np.concatenate([slab for _, slab in read_slabs(tmp_path / "0")]), volume)
     assert np.array_equal(read_array(tmp_path / "0", (slice(130, 140), slice(2, 4))), volume[130:140, 2:4])
 
@@ -92,3 +93,34 @@ def test_damaged_metadata_is_a_case_error(tmp_path: Path, text: str) -> None:
     (tmp_path / "zarr.json").write_text(text)
     with pytest.raises(CaseError, match="damaged"):
         read_array(tmp_path)
+
+
+def test_a_plane_of_several_shards_is_put_together(tmp_path: Path) -> None:
+    """Wider than a shard on both sides: written shard by shard, read slab by slab, it is the same array to any reader."""
+    wide = np.random.default_rng(3).integers(0, 9, (70, 600, 530)).astype(np.uint8)
+    write_volume(tmp_path / "0", wide[::-1])
+    assert np.array_equal(zarr.open_array(str(tmp_path / "0"), mode="r")[:], wide[::-1])
+    assert np.array_equal(np.concatenate([slab for _, slab in read_slabs(tmp_path / "0")]), wide[::-1])
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ('"shape":[140,9,130]', '"shape":[1000000,1000000,1000000]', "claims more than 64 GiB"),
+        ('"shape":[140,9,130]', '"shape":[140,9]', "are not those of a store"),
+        ('"shape":[140,9,130]', '"shape":[140,9,-130]', "is no shape"),
+        ('"chunk_shape":[128,9,256]', '"chunk_shape":[1,1,1]', "are not those of a store"),
+        ('"chunk_shape":[64,9,128]', '"chunk_shape":[1000000,1000000,1000000]', "are not those of a store"),
+    ],
+)
+def test_absurd_claims_are_refused_before_memory_is_asked_for(
+    tmp_path: Path, volume: np.ndarray, old: str, new: str, said: str
+) -> None:
+    """A document that claims 10^6 cubed voxels, or chunks that no store of ours has, is damage."""
+    write_volume(tmp_path / "0", volume)
+    document = tmp_path / "0" / "zarr.json"
+    text = json.dumps(json.loads(document.read_text()), separators=(",", ":"))
+    assert old in text
+    document.write_text(text.replace(old, new))
+    with pytest.raises(CaseError, match=said):
+        read_array(tmp_path / "0")

@@ -56,7 +56,9 @@ def test_kill_9_at_random_moments_leaves_only_whole_cases(tmp_path: Path) -> Non
     path, chance = tmp_path / "c.zarr", random.Random(0)
     create_store(path, run={"model": "m"})
     left_drafts = 0
-    for _ in range(KILLS // 2):
+    for attempt in range(10 * KILLS):
+        if attempt >= KILLS // 2 and left_drafts:
+            break  # on a busy machine the first workers may be killed before they do anything
         workers = [start_worker(path), start_worker(path)]
         time.sleep(chance.uniform(0.05, 0.6))
         for worker in workers:

@@ -113,3 +113,15 @@ def test_a_difference_is_told_in_words() -> None:
     assert "RAS against LAS" in str(frame.describe_difference(Geometry((4, 3, 2), make_affine("LAS"))))
     assert frame.describe_difference(make_raster_geometry((4, 3, 2))) == "a nifti file and a raster file"
     assert make_raster_geometry((1, 3, 2)).describe_difference(make_raster_geometry((1, 3, 2))) is None
+
+
+@pytest.mark.parametrize("codes", ["RAS", "LPS", "SRA", "AIL"])
+def test_a_canonical_slice_is_found_on_the_source_grid(codes: str) -> None:
+    """Reading only the region that ``locate_slice`` names, and turning it, gives the slice of the turned volume."""
+    geometry = Geometry((4, 3, 2), make_affine(codes))
+    source = np.arange(24).reshape(4, 3, 2)
+    canonical = geometry.to_canonical(source)
+    for axis in range(3):
+        for index in range(canonical.shape[axis]):
+            part = geometry.to_canonical(source[geometry.locate_slice(axis, index)])
+            np.testing.assert_array_equal(part, canonical.take([index], axis=axis))

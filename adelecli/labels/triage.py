@@ -1,0 +1,142 @@
+"""Which cases a person should look at first: a prediction of how wrong a case's labels are, from what a run knows about it.
+
+Why: nobody looks at two hundred cases, but twenty are looked at when each says why. The score is a sum of shares, so that every
+part can be read as "this much of the outline is in doubt", and each reason in words stands for the part that raised it. What must
+hold: all is a function of the numbers handed in; a part that was not measured adds nothing; more disagreement never lowers a score.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+LEAST_COHORT = 8
+"""Fewer cases than this with a class do not tell what volume is usual."""
+FAR = 3.5
+"""Robust deviations (median, MAD) beyond which a volume is unusual (Iglewicz & Hoaglin, "How to Detect and Handle Outliers", 1993)."""
+VOLUME_WEIGHT = 0.05
+"""What one robust deviation beyond ``FAR`` adds to a score."""
+UNSURE = 0.8
+"""A mean confidence below this is told as a reason."""
+
+
+@dataclass(frozen=True)
+class ClassEvidence:
+    """One foreground class of a case, in voxels before and after the correction."""
+
+    name: str
+    before: int
+    after: int
+    added: int
+    removed: int
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What a run knows about a case.
+
+    ``changed_share``: the largest share of a class that changed; ``disagreement``: the share of the foreground (of labels and
+    network together) on which they disagree, weighted by the network's confidence; ``confidence`` its mean, 0..1; ``excess``: how
+    many times more the labels disagree than honest ones would; ``refused``: the correction was too large to be published.
+    """
+
+    classes: tuple[ClassEvidence, ...] = ()
+    changed_share: float = 0.0
+    disagreement: float | None = None
+    confidence: float | None = None
+    excess: float | None = None
+    refused: bool = False
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """How badly a case needs a look (0: not at all), and why, the strongest reason first."""
+
+    score: float
+    reasons: tuple[str, ...] = field(default=())
+
+
+def judge_cases(cases: Sequence[Evidence]) -> tuple[Verdict, ...]:
+    """A verdict for each case, in order; the cases are each other's cohort.
+
+    The score is the disagreement (where it was not measured: the changed share of all foreground), and on top the volume's
+    distance from the cohort's.
+    """
+    cohort = _measure_cohort(cases)
+    return tuple(_judge_case(case, cohort) for case in cases)
+
+
+def order_cases(verdicts: Sequence[Verdict], refused: Sequence[bool], ids: Sequence[str]) -> tuple[int, ...]:
+    """The places of the cases, worst first: refused corrections, then by score, then by id."""
+    return tuple(sorted(range(len(ids)), key=lambda at: (not refused[at], -verdicts[at].score, ids[at])))
+
+
+def share_changed(classes: Sequence[ClassEvidence]) -> float:
+    """Changed voxels per voxel of foreground before or after, 0..1; 0 without foreground.
+
+    >>> share_changed([ClassEvidence("liver", 100, 120, 30, 10)])
+    0.3076923076923077
+    """
+    changed = sum(entry.added + entry.removed for entry in classes)
+    held = sum(max(entry.before, entry.after) + min(entry.added, entry.removed) for entry in classes)
+    return min(1.0, changed / held) if held else 0.0
+
+
+def _measure_cohort(cases: Sequence[Evidence]) -> dict[str, tuple[float, float]]:
+    """Median and robust spread of the logarithm of each class's volume before the correction, in the cases that have it."""
+    volumes: dict[str, list[float]] = defaultdict(list)
+    for case in cases:
+        for entry in case.classes:
+            if entry.before:
+                volumes[entry.name].append(math.log(entry.before))
+    cohort = {}
+    for name, values in volumes.items():
+        if len(values) >= LEAST_COHORT:
+            middle = float(np.median(values))
+            spread = 1.4826 * float(np.median(np.abs(np.array(values) - middle)))
+            cohort[name] = (middle, max(spread, 0.05))  # volumes of patients differ by a few percent at least
+    return cohort
+
+
+def _judge_case(case: Evidence, cohort: dict[str, tuple[float, float]]) -> Verdict:
+    changed = share_changed(case.classes) if case.classes else case.changed_share
+    doubt = changed if case.disagreement is None else max(case.disagreement, 0.0)
+    reasons: list[tuple[float, str]] = []
+    for entry in case.classes:
+        reasons += _explain_class(entry)
+    distance = 0.0
+    for entry in case.classes:
+        if entry.name in cohort and entry.before:
+            middle, spread = cohort[entry.name]
+            away = (math.log(entry.before) - middle) / spread
+            if abs(away) > FAR:
+                distance = max(distance, abs(away) - FAR)
+                times = math.exp(math.log(entry.before) - middle)
+                reasons.append((0.5, f"{entry.name}: {times:.2g} times the usual volume"))
+    if case.refused:
+        reasons.append((2.0, f"correction refused: it would have changed {100 * case.changed_share:.0f} % of a class"))
+    if case.excess is not None and case.excess > 1:
+        reasons.append((0.4, f"labels disagree {case.excess:.1f} times as much as honest ones would"))
+    if case.confidence is not None and case.confidence < UNSURE:
+        reasons.append((0.3, f"the network is unsure (mean confidence {case.confidence:.2f})"))
+    told = tuple(text for _, text in sorted(reasons, key=lambda reason: -reason[0]))
+    return Verdict(round(doubt + VOLUME_WEIGHT * min(distance, 10.0), 6), told)
+
+
+def _explain_class(entry: ClassEvidence) -> list[tuple[float, str]]:
+    if entry.before and not entry.after:
+        return [(1.5, f"{entry.name} vanishes")]
+    if entry.after and not entry.before:
+        return [(1.5, f"{entry.name} appears")]
+    parts = []
+    for count, of, what in ((entry.removed, entry.before, "loses"), (entry.added, entry.after, "gains")):
+        if of and count / of >= 0.1:
+            parts.append((count / of, f"{entry.name} {what} {100 * count / of:.0f} %"))
+    return parts

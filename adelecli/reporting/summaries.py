@@ -1,0 +1,206 @@
+"""What a store says about itself, as the report and the review page show it: cases, queue, classes, provenance.
+
+Everything comes from the records that were published with the cases, so a page can be made years later, from the store alone.
+Records are read leniently (a field that is missing was not measured), because older stores lack newer fields.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from adelecli.errors import CaseError
+from adelecli.labels.triage import ClassEvidence, Evidence, judge_cases, order_cases
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from adelecli.store.collection import Store
+
+QUEUED = {"corrected", "quarantined"}
+BINS = (-1.0, -0.5, -0.3, -0.2, -0.1, -0.05, 0.05, 0.1, 0.2, 0.3, 0.5, 1.0)
+"""Edges of the distribution of a class's change of volume; beyond them counts into the outermost."""
+
+
+@dataclass(frozen=True)
+class CaseRow:
+    """One case: its place in the queue (``None``: nothing to look at), why, and its published record.
+
+    ``added`` and ``removed`` sum over the foreground classes, in mm3 (``unit``) or, in pictures, in pixels.
+    """
+
+    id: str
+    status: str
+    rank: int | None
+    score: float
+    reasons: tuple[str, ...]
+    added: float
+    removed: float
+    unit: str
+    record: Mapping[str, Any]
+
+    @property
+    def classes(self) -> list[dict[str, Any]]:
+        """The records of the foreground classes."""
+        return list(self.record.get("classes") or [])[1:]
+
+    @property
+    def changed_share(self) -> float:
+        """The largest share of a class that changed, 0..1."""
+        return float(self.record.get("changed_share") or 0.0)
+
+
+@dataclass(frozen=True)
+class ClassRow:
+    """One class over all published cases: totals (mm3 or pixels), and how its volume changed from case to case.
+
+    ``quartiles``: 5th, 50th and 95th percentile of the change of volume, a share of the volume before; ``bins``: cases per interval
+    of ``BINS``.
+    """
+
+    name: str
+    place: int
+    before: float
+    after: float
+    added: float
+    removed: float
+    unit: str
+    cases: int
+    quartiles: tuple[float, float, float] | None
+    bins: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Summary:
+    """A whole store: cases in the order of the queue (those not queued after them, by id), classes, cases by status."""
+
+    cases: tuple[CaseRow, ...]
+    classes: tuple[ClassRow, ...]
+    by_status: Mapping[str, int]
+    voxels: int
+    changed: int
+
+    @property
+    def queue(self) -> tuple[CaseRow, ...]:
+        """The cases worth a look, worst first."""
+        return tuple(case for case in self.cases if case.rank)
+
+    @property
+    def changed_share(self) -> float | None:
+        """Changed voxels per foreground voxel before, over all cases."""
+        return self.changed / self.voxels if self.voxels else None
+
+
+def summarise_store(store: Store, watch: Callable[[int, int], None] | None = None) -> Summary:
+    """Read every case's record. A damaged case is listed as ``unreadable`` with the fault as its reason."""
+    records: list[Mapping[str, Any]] = []
+    ids = store.case_ids()
+    for number, case in enumerate(ids):
+        try:
+            records.append(store.case_record(case))
+        except CaseError as error:
+            records.append({"id": case, "status": "unreadable", "error": error.fact})
+        if watch is not None:
+            watch(number + 1, len(ids))
+    rows = _rank(ids, records)
+    foreground = [entry for row in rows if row.status in {"corrected", "unchanged"} for entry in row.classes]
+    return Summary(
+        cases=rows,
+        classes=_total_classes(rows),
+        by_status=dict(Counter(row.status for row in rows).most_common()),
+        voxels=sum(int(entry.get("voxels_before") or 0) for entry in foreground),
+        changed=sum(_count_changed(row) for row in rows if row.status == "corrected"),
+    )
+
+
+def _count_changed(row: CaseRow) -> int:
+    # A relabelled voxel is added to one class and removed from another; counted over all classes it counts twice.
+    classes = row.record.get("classes") or []
+    return sum(int(entry["voxels_added"]) + int(entry["voxels_removed"]) for entry in classes) // 2
+
+
+def _rank(ids: Sequence[str], records: Sequence[Mapping[str, Any]]) -> tuple[CaseRow, ...]:
+    verdicts = judge_cases([weigh_record(record) for record in records])
+    refused = [record.get("status") == "quarantined" for record in records]
+    order = order_cases(verdicts, refused, ids)
+    queued = [at for at in order if records[at].get("status") in QUEUED]
+    ranks = {at: place for place, at in enumerate(queued, start=1)}
+    rest = [at for at in range(len(ids)) if at not in ranks]
+    rows = []
+    for at in [*queued, *rest]:
+        record, verdict = records[at], verdicts[at]
+        error = record.get("error")
+        reasons = (str(error),) if error else verdict.reasons
+        added, removed, unit = _sum_changes(record)
+        rows.append(
+            CaseRow(
+                ids[at], str(record.get("status")), ranks.get(at), verdict.score, reasons, added, removed, unit, record
+            )
+        )
+    return tuple(rows)
+
+
+def weigh_record(record: Mapping[str, Any]) -> Evidence:
+    """What a published record says that bears on whether the case needs a look."""
+    classes = tuple(
+        ClassEvidence(
+            str(entry["name"]),
+            entry["voxels_before"],
+            entry["voxels_after"],
+            entry["voxels_added"],
+            entry["voxels_removed"],
+        )
+        for entry in list(record.get("classes") or [])[1:]
+    )
+    return Evidence(
+        classes=classes,
+        changed_share=float(record.get("changed_share") or 0.0),
+        disagreement=record.get("disagreement"),
+        confidence=record.get("mean_confidence"),
+        excess=record.get("excess"),
+        refused=record.get("status") == "quarantined",
+    )
+
+
+def _sum_changes(record: Mapping[str, Any]) -> tuple[float, float, str]:
+    classes = list(record.get("classes") or [])[1:]
+    unit = find_unit(classes)
+    key = "mm3" if unit == "mm³" else "voxels"
+    added, removed = (sum(float(entry[f"{key}_{what}"]) for entry in classes) for what in ("added", "removed"))
+    return added, removed, unit
+
+
+def find_unit(classes: Sequence[Mapping[str, Any]]) -> str:
+    """``mm³`` where volumes are known, else ``px``."""
+    return "mm³" if classes and classes[0].get("mm3_before") is not None else "px"
+
+
+def _total_classes(rows: Sequence[CaseRow]) -> tuple[ClassRow, ...]:
+    groups: dict[str, list[Mapping[str, Any]]] = {}
+    for row in rows:
+        for entry in row.classes if row.status in {"corrected", "unchanged", "predicted"} else ():
+            groups.setdefault(str(entry["name"]), []).append(entry)
+    return tuple(_total_class(name, place, entries) for place, (name, entries) in enumerate(groups.items()))
+
+
+def _total_class(name: str, place: int, entries: Sequence[Mapping[str, Any]]) -> ClassRow:
+    unit = find_unit(entries)
+    key = "mm3" if unit == "mm³" else "voxels"
+    before, after, added, removed = (
+        sum(float(entry[f"{key}_{what}"] or 0.0) for entry in entries)
+        for what in ("before", "after", "added", "removed")
+    )
+    shares = [
+        (entry["voxels_after"] - entry["voxels_before"]) / entry["voxels_before"]
+        for entry in entries
+        if entry["voxels_before"]
+    ]
+    low, middle, high = np.percentile(shares, (5, 50, 95)) if shares else (0.0, 0.0, 0.0)
+    bins = np.histogram(np.clip(shares, BINS[0], BINS[-1]), BINS)[0] if shares else np.zeros(len(BINS) - 1, int)
+    quartiles = (float(low), float(middle), float(high)) if shares else None
+    return ClassRow(
+        name, place, before, after, added, removed, unit, len(entries), quartiles, tuple(int(count) for count in bins)
+    )

@@ -1,0 +1,114 @@
+"""``review``: serve the review page of a store on this machine until it is stopped, or write its decisions as a table."""
+
+from __future__ import annotations
+
+import socket
+from collections import Counter
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from adelecli.errors import ConfigError
+from adelecli.progress import Callback, Progress, ignore_progress
+from adelecli.store.collection import open_store
+from adelecli.store.decisions import read_decisions, settle_decisions
+
+if TYPE_CHECKING:
+    import os
+
+    from adelecli.store.collection import Store
+
+
+class Review(msgspec.Struct, frozen=True):
+    """What was decided about a store so far: the last words about whole cases and about classes, counted; and what was exported."""
+
+    store: str
+    decisions: int
+    cases: dict[str, int]
+    classes: dict[str, int]
+    exported: str | None = None
+
+
+def review(
+    store: str | os.PathLike[str],
+    *,
+    images: str | os.PathLike[str] | None = None,
+    port: int = 0,
+    browser: bool = True,
+    export: str | os.PathLike[str] | None = None,
+    progress: Callback = ignore_progress,
+) -> Review:
+    """Serve the review page of ``store`` on 127.0.0.1 until interrupted; then tell what was decided.
+
+    The address, with its one-time token, is told as a notice to ``progress`` and, with ``browser``, opened. ``port`` 0: any free one.
+    ``images``: the folder of the images; without it labels are shown on grey. ``export``: write the decisions as CSV there and
+    serve nothing. Raises ``InputError`` (no store, no images), ``ConfigError`` (the port is taken), ``CaseError`` and ``OutputError``
+    when a rejection of an earlier review cannot be carried out.
+
+    >>> review("cleaned.zarr", export="decisions.csv").cases  # doctest: +SKIP
+    {'accept': 12, 'reverted': 3}
+    """
+    opened = open_store(Path(store))
+    if export is not None:
+        from adelecli.reviewing.exporting import write_decisions
+
+        write_decisions(Path(export), read_decisions(opened))
+    else:
+        _serve(opened, Path(images) if images is not None else None, _bind(port), browser=browser, progress=progress)
+    return summarise_decisions(opened, None if export is None else str(export))
+
+
+def summarise_decisions(store: Store, exported: str | None = None) -> Review:
+    """What the decisions beside ``store`` come to."""
+    entries = read_decisions(store)
+    settled = settle_decisions(entries)
+    whole: Counter[str] = Counter(entry.word for (_, part), entry in settled.items() if part is None)
+    parts: Counter[str] = Counter(entry.word for (_, part), entry in settled.items() if part is not None)
+    return Review(str(store.path), len(entries), dict(whole), dict(parts), exported)
+
+
+def _bind(port: int) -> socket.socket:
+    """A socket on the loopback address alone, bound before anybody is told of it."""
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(("127.0.0.1", port))
+        listener.listen(64)  # a browser that is quicker than the server waits instead of being refused
+    except (OSError, OverflowError) as error:
+        listener.close()
+        raise ConfigError(
+            f"port {port} cannot be used ({error})", remedy="leave --port out, or name another"
+        ) from error
+    return listener
+
+
+def _serve(store: Store, images: Path | None, listener: socket.socket, *, browser: bool, progress: Callback) -> None:
+    import uvicorn
+
+    from adelecli.reviewing.application import build_application
+    from adelecli.reviewing.desk import Desk
+    from adelecli.reviewing.guards import Guard
+
+    with listener:
+        desk = Desk(store, images)
+        for case in desk.finish_pending():
+            progress(Progress("review", case=case, notice="a rejection of an earlier review was carried out"))
+        guard = Guard(f"127.0.0.1:{listener.getsockname()[1]}")
+        config = uvicorn.Config(
+            build_application(desk, guard), lifespan="off", log_level="error", access_log=False, server_header=False,
+            ws="none", proxy_headers=False, timeout_graceful_shutdown=2,
+        )  # fmt: skip
+        progress(Progress("review", notice=f"open {guard.address} (it works once); Ctrl-C ends the review"))
+        if browser:
+            _open_browser(guard.address)
+        with suppress(KeyboardInterrupt):  # how a review ends
+            uvicorn.Server(config).run(sockets=[listener])
+
+
+def _open_browser(address: str) -> None:
+    import webbrowser
+
+    with suppress(webbrowser.Error):
+        webbrowser.open(address)
