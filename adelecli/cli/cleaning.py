@@ -42,6 +42,7 @@ dry_run = options.flag("--dry-run", "Do everything but write.")
 )
 @options.listing("--protect", "NAME", "Classes that never change.")
 @options.listing("--classes", "NAME", "Only these classes may change [default: those whose memorisation was seen].")
+@options.trusted
 @options.cases
 @dry_run
 @options.resume

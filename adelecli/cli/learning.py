@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 @click.option(
     "--val", type=options.FILE, metavar="FILE", help="Ids of the cases to validate on, one a line [default: a share]."
 )
+@options.trusted
 @click.option("--axis", type=click.Choice(["auto", "z", "y", "x"]), help="Slice axis [default: auto, the coarsest].")
 def train(masks: Path | None = None, *, progress: Callback, **given: Any) -> Outcome:
     """Train a network that does not memorise the noise of its labels.

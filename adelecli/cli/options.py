@@ -58,6 +58,12 @@ device = click.option(
 )
 seed = click.option("--seed", type=int, metavar="N", help="Seed of every random draw [default: 0].")
 cases = listing("--cases", "PATTERN", "Only the cases whose id matches, such as 'liver_1*'.")
+trusted = click.option(
+    "--trusted",
+    type=FILE,
+    metavar="FILE",
+    help="Ids of the cases whose labels are right, one a line: they never change.",
+)
 resume = flag("--resume", "Continue a stopped run; starts one where there is none.")
 overwrite = flag("--overwrite", "Replace what an earlier run left at --out.")
 report = click.option("--report", type=FILE, metavar="FILE.json", help="Write the report of this run there as well.")

@@ -11,12 +11,14 @@ Per case and class, on one grid: ``D = 1 - IoU(labels, out-of-fold prediction)``
 ``D0**2 = VARIANCE N**2 + (JITTER B)**2``. A case's *excess* is the mean of ``D / D0`` over the classes. Over all
 cases it is a mixture of clean (around 1) and noisy ones, told apart by the local false discovery rate with an empirical null
 (Efron, "Large-scale simultaneous hypothesis testing", JASA 2004).
+Cases that are known to be right (*trusted*) say what honest disagreement is on these data: ``D0`` of each class is multiplied by their
+own pooled ``D / D0``, and they are not judged.
 The three constants were fitted to clean and noisy hippocampus slices; docs/learning.md says how they fare elsewhere.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 import numpy.typing as npt
@@ -36,6 +38,10 @@ MOST_DISAGREEMENT = 0.4
 LEAST_CASES = 10
 """Fewer cases than this below 1 do not tell how wide the null is; then it is ``DEFAULT_SPREAD``."""
 DEFAULT_SPREAD = 0.2
+LEAST_TRUSTED = 3
+"""Fewer trusted cases than this do not tell what honest disagreement is: one easy or hard case would decide."""
+LEAST_FACTOR = 0.25
+"""D0 is never multiplied by less: a few trusted cases that agree by luck must not make every other one noisy."""
 
 _Array = npt.NDArray[np.float64]
 
@@ -56,6 +62,10 @@ class Counts:
     area: npt.NDArray[np.int64]
     edges: npt.NDArray[np.int64]
 
+    def pick(self, cases: npt.NDArray[np.bool_]) -> Counts:
+        """The counts of the marked ``cases [cases]`` alone."""
+        return Counts(*(getattr(self, field.name)[cases] for field in fields(self)))
+
 
 @dataclass(frozen=True)
 class ClassNoise:
@@ -63,6 +73,8 @@ class ClassNoise:
 
     ``disagreement`` (D), ``expected`` (D0) and ``network`` (N): pooled over the cases, see the module. ``error``: the estimated label
     error, 1 - IoU with the truth, and its 90 % interval from resampled cases (the constants' own uncertainty is not in it).
+    ``factor``: by what D0 was multiplied because trusted cases say so; it is in ``expected``. ``bias``: how many pixels of the
+    network's grid too large the class is drawn (``labels.bias``); ``None``: not asked, or not known.
     """
 
     disagreement: float
@@ -71,6 +83,8 @@ class ClassNoise:
     error: float
     low: float
     high: float
+    factor: float = 1.0
+    bias: float | None = None
 
     @property
     def judged(self) -> bool:
@@ -87,11 +101,13 @@ class ClassNoise:
 class Gate:
     """Which cases are corrected: those whose excess reaches ``threshold``; judged by the classes whose ``network`` is known.
 
-    ``network``: N per class 1..K-1; NaN: the class is clean or unknown, and its disagreement does not count.
+    ``network``: N per class 1..K-1; NaN: the class is clean or unknown, and its disagreement does not count. ``factor``: by
+    what D0 of each class is multiplied; empty: by 1.
     """
 
     network: tuple[float, ...]
     threshold: float
+    factor: tuple[float, ...] = ()
 
     def count(self, labels: IndexArray, prediction: IndexArray) -> npt.NDArray[np.int64]:
         """What is to be known of slices ``[S, H, W]`` or ``[H, W]`` of a case: ``count_overlap`` ``[4, K - 1]``; slices add up."""
@@ -104,7 +120,8 @@ class Gate:
         ``scale``: pixels of the counted arrays per pixel of the network's grid, along a side.
         """
         agreed, seen, area, edges = counts
-        return _mean(_divide(_divide(seen - agreed, seen), _expect(np.array(self.network), area, edges, scale)))
+        expected = _expect(np.array(self.network), area, edges, scale) * np.array(self.factor or 1.0)
+        return _mean(_divide(_divide(seen - agreed, seen), expected))
 
     def admits(self, counts: npt.NDArray[np.int64], scale: float = 1.0) -> bool:
         """Whether a case is to be corrected; see ``excess``."""
@@ -113,7 +130,10 @@ class Gate:
 
 @dataclass(frozen=True)
 class Noise:
-    """The noise of a data set: per class, the share of cases that look clean, the excess per case, and the gate that follows."""
+    """The noise of a data set: per class, the share of cases that look clean, the excess per case, and the gate that follows.
+
+    Trusted cases are left out of all of it.
+    """
 
     classes: tuple[ClassNoise, ...]
     clean_share: float
@@ -132,7 +152,8 @@ class Noise:
         """The gate for corrections; ``None`` where no case looks noisy."""
         if self.threshold is None:
             return None
-        return Gate(tuple(entry.network if entry.noisy else float("nan") for entry in self.classes), self.threshold)
+        network = tuple(entry.network if entry.noisy else float("nan") for entry in self.classes)
+        return Gate(network, self.threshold, tuple(entry.factor for entry in self.classes))
 
 
 def count_overlap(
@@ -150,41 +171,66 @@ def count_overlap(
     return agreed, seen, area, edges
 
 
-def estimate_noise(counts: Counts, *, seed: int = 0, rounds: int = 200) -> Noise:
-    """The noise of a data set from the counts of its cases; needs two or more cases to speak against any of them."""
-    pooled = [_pool(counts, np.arange(len(counts.seen)))]
-    disagreement, expected, network = pooled[0]
+def estimate_noise(
+    counts: Counts, *, trusted: npt.NDArray[np.bool_] | None = None, seed: int = 0, rounds: int = 200
+) -> Noise:
+    """The noise of a data set from the counts of its cases; needs two or more cases to speak against any of them.
+
+    ``trusted [cases]``: whose labels are right. They are not judged, and ``LEAST_TRUSTED`` or more of them calibrate D0.
+    """
+    right = np.zeros(len(counts.seen), np.bool_) if trusted is None else trusted
+    factor = _calibrate(counts.pick(right))
+    counts = counts.pick(~right)
+    pooled = _pool(counts, np.arange(len(counts.seen)), factor)
+    disagreement, expected, network = pooled
     suspicious = (disagreement >= LEAST_EXCESS * expected) & (network <= MOST_DISAGREEMENT)
-    ratios = np.where(suspicious, _case_ratios(counts), np.nan)
+    ratios = np.where(suspicious, _case_ratios(counts, factor), np.nan)
     excess = np.array([_mean(row) for row in ratios])
     clean, threshold = _split(excess[np.isfinite(excess)])
     picked = np.flatnonzero(excess >= (np.inf if threshold is None else threshold))
     rng = np.random.default_rng(seed)
     samples = [
-        _errors(counts, picked[rng.integers(0, len(picked), len(picked))]) for _ in range(rounds if len(picked) else 0)
+        _errors(counts, picked[rng.integers(0, len(picked), len(picked))], factor)
+        for _ in range(rounds if len(picked) else 0)
     ]
-    errors = np.where(suspicious, _errors(counts, picked), 0.0)
+    errors = np.where(suspicious, _errors(counts, picked, factor), 0.0)
     spread = np.where(suspicious, samples, 0.0) if samples else errors[None]
     low, high = (np.nanquantile(spread, q, axis=0) if len(spread) else errors for q in (0.05, 0.95))
     classes = tuple(
-        ClassNoise(*(float(v) for v in values)) for values in zip(*pooled[0], errors, low, high, strict=True)
+        ClassNoise(*(float(v) for v in values)) for values in zip(*pooled, errors, low, high, factor, strict=True)
     )
     return Noise(classes, clean, tuple(float(v) for v in excess), threshold)
 
 
-def _pool(counts: Counts, cases: npt.NDArray[np.intp]) -> tuple[_Array, _Array, _Array]:
-    """D, D0 and N of each class over ``cases`` together."""
+def _calibrate(counts: Counts) -> _Array:
+    """By what D0 of each class is to be multiplied ``[K - 1]``, so that the trusted cases ``counts`` disagree as expected.
+
+    Their pooled D / D0; for a class that fewer than ``LEAST_TRUSTED`` of them show, or that the networks do not know, the mean of the
+    other classes'. 1 without enough cases.
+    """
+    every = np.arange(len(counts.seen))
+    if len(every) < LEAST_TRUSTED:
+        return np.ones(counts.seen.shape[1])
+    disagreement, expected, network = _pool(counts, every, 1.0)
+    ratios = np.where(network <= MOST_DISAGREEMENT, _divide(disagreement, expected), np.nan)
+    shown = np.isfinite(ratios) & (np.count_nonzero(counts.seen, axis=0) >= LEAST_TRUSTED)
+    factor = np.where(shown, ratios, _mean(ratios))
+    return np.maximum(np.where(np.isfinite(factor), factor, 1.0), LEAST_FACTOR)
+
+
+def _pool(counts: Counts, cases: npt.NDArray[np.intp], factor: _Array | float) -> tuple[_Array, _Array, _Array]:
+    """D, D0 (times ``factor``) and N of each class over ``cases`` together."""
     agreed, seen, shared, shown, area, edges = (
         getattr(counts, name)[cases].sum(0) for name in ("agreed", "seen", "shared", "shown", "area", "edges")
     )
     network = _divide(shown - shared, shown)
-    return _divide(seen - agreed, seen), _expect(network, area, edges), network
+    return _divide(seen - agreed, seen), _expect(network, area, edges) * factor, network
 
 
-def _case_ratios(counts: Counts) -> _Array:
+def _case_ratios(counts: Counts, factor: _Array) -> _Array:
     """``D / D0`` of each case and class ``[cases, K - 1]``; NaN where the class is not there."""
     expected = _expect(_divide(counts.shown - counts.shared, counts.shown), counts.area, counts.edges)
-    return _divide(_divide(counts.seen - counts.agreed, counts.seen), expected)
+    return _divide(_divide(counts.seen - counts.agreed, counts.seen), expected * factor)
 
 
 def _expect(network: _Array, area: npt.NDArray[np.int64], edges: npt.NDArray[np.int64], scale: float = 1.0) -> _Array:
@@ -193,12 +239,12 @@ def _expect(network: _Array, area: npt.NDArray[np.int64], edges: npt.NDArray[np.
     return np.asarray(np.sqrt(VARIANCE * network**2 + (JITTER * outline) ** 2))
 
 
-def _errors(counts: Counts, picked: npt.NDArray[np.intp]) -> _Array:
+def _errors(counts: Counts, picked: npt.NDArray[np.intp], factor: _Array) -> _Array:
     """The label error of each class that the excess of the ``picked`` cases amounts to, over all cases."""
     whole = counts.seen.sum(0)
     if not len(picked):
         return np.zeros(len(whole))
-    disagreement, expected, _ = _pool(counts, picked)
+    disagreement, expected, _ = _pool(counts, picked, factor)
     excess = np.maximum(disagreement**POWER - expected**POWER, 0) ** (1 / POWER)
     share = np.minimum(_divide(counts.seen[picked].sum(0), whole), 1)
     return np.asarray(np.nan_to_num(excess * share))

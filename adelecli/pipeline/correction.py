@@ -9,7 +9,7 @@ that would change too much; publish original, corrected and change map together 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Unpack
 
@@ -36,6 +36,7 @@ from adelecli.scratch import cut_slabs, let_go
 from adelecli.store.arrays import hash_array
 from adelecli.store.changes import map_changes
 from adelecli.store.layout import CHANGE_CLASSES
+from adelecli.volumes.caselists import read_case_list
 from adelecli.volumes.cases import find_masks
 from adelecli.volumes.reading import check_pair
 
@@ -68,6 +69,9 @@ def correct(
     chosen = read_keywords(CorrectOptions, options)
     folder = Path(masks) if masks is not None else find_masks(Path())
     pairing = pair_cases(folder, Path(chosen.images) if chosen.images is not None else None)
+    if chosen.trusted is not None:
+        known = [*(case.id for case in pairing.cases), *(name for name, _ in pairing.faults)]
+        chosen = replace(chosen, trusted=read_case_list(chosen.trusted, known, "trusted"))
     return run_batch(Command("correct", prepare_correction), pairing, out, chosen, progress)
 
 
@@ -79,7 +83,7 @@ def prepare_correction(session: Session) -> Treatment:
     rule = make_rule(session.model.contract, table, options)
     if not rule.active:
         session.notify(explain_idleness(options))
-    return _Corrector(session, table, rule, options.max_change)
+    return _Corrector(session, table, rule, options.max_change, options.trusted_ids)
 
 
 @dataclass(frozen=True)
@@ -113,6 +117,7 @@ class _Corrector:
     table: ClassTable
     rule: Rule
     max_change: float
+    trusted: frozenset[str] = frozenset()
 
     def read(self, case: Case) -> _Loaded:
         assert case.mask is not None  # pair_cases gives every case its mask, or makes it a fault
@@ -126,7 +131,7 @@ class _Corrector:
     def treat(self, case: Case, loaded: _Loaded) -> Outcome:
         assert case.mask is not None
         geometry, allocate, original = loaded.labels.geometry, self.session.scratch.allocate, loaded.labels.array
-        work = self._correct_volume(geometry, loaded)
+        work = self._correct_volume(geometry, loaded, self._choose_rule(case))
         with self.session.clock.stage("count"):
             refused = any(change.share > self.max_change for change in work.changes[1:])
             after = loaded.indices if refused else work.after
@@ -155,20 +160,26 @@ class _Corrector:
         }
         return Outcome(record, make_frame(geometry, case.mask), arrays, work.confidence.restore_map(geometry))
 
-    def _correct_volume(self, geometry: Geometry, loaded: _Loaded) -> _Work:
-        """Ask the network about the slices that could change and apply the rule to them, one by one."""
+    def _choose_rule(self, case: Case) -> Rule:
+        """The rule of the run; for a trusted case one under which nothing may change, so that the network need not be asked."""
+        if case.id not in self.trusted:
+            return self.rule
+        return replace(self.rule, triggered=frozenset(), gate=None)
+
+    def _correct_volume(self, geometry: Geometry, loaded: _Loaded, rule: Rule) -> _Work:
+        """Ask the network about the slices that could change and apply ``rule`` to them, one by one."""
         axis, keep_map = self.session.model.contract.grid.axis, self.session.options.confidence_maps
         allocate = self.session.scratch.allocate
         before = loaded.indices
         after = _copy_volume(before, allocate)
         old, new = (cut_slices(geometry.to_canonical(array), axis) for array in (before, after))
         confidence = ConfidenceSummary(geometry.canonical_shape, axis, allocate if keep_map else None)
-        present, open_slices = self._find_open_slices(old)
+        present, open_slices = self._find_open_slices(old, rule)
         numbers = range(len(old)) if keep_map else sorted(open_slices)  # a map of confidence needs all of them
-        gate, seen = self.rule.gate, np.zeros((4, len(self.table) - 1), np.int64)
+        gate, seen = rule.gate, np.zeros((4, len(self.table) - 1), np.int64)
         for index, label, sure in segment_case(loaded.volume, self.session, numbers):
             with self.session.clock.stage("correct"):
-                new[index] = correct_labels(old[index], label, sure, self.rule, present=present)
+                new[index] = correct_labels(old[index], label, sure, rule, present=present)
                 if gate is not None and index in open_slices:
                     seen += gate.count(old[index], label)
                 counted = (label > 0) | ((old[index] > 0) & (old[index] != IGNORE))
@@ -189,17 +200,17 @@ class _Corrector:
         rows, columns = plan_size(height, width, in_plane_spacing(geometry.canonical_spacing, grid.axis), grid)
         return math.sqrt(height / rows * width / columns)
 
-    def _find_open_slices(self, slices: NDArray[np.uint8]) -> tuple[frozenset[int], frozenset[int]]:
-        """The classes of the volume, and the slices in which the rule could change anything at all."""
+    def _find_open_slices(self, slices: NDArray[np.uint8], rule: Rule) -> tuple[frozenset[int], frozenset[int]]:
+        """The classes of the volume, and the slices in which ``rule`` could change anything at all."""
         with self.session.clock.stage("correct"):
             held, ignored = [], []
             for one in slices:
                 held.append(find_present(one))
-                ignored.append(self.rule.fill_ignore and bool((one == IGNORE).any()))
+                ignored.append(rule.fill_ignore and bool((one == IGNORE).any()))
                 let_go(slices)
             present = frozenset().union(*held)
             could = [
-                may_change(classes, self.rule, ignored=ignore, present=present)
+                may_change(classes, rule, ignored=ignore, present=present)
                 for classes, ignore in zip(held, ignored, strict=True)
             ]
         return present, frozenset(index for index, possible in enumerate(could) if possible)

@@ -18,6 +18,8 @@ from adelecli.pipeline.sizes import read_size
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
+    from adelecli.volumes.caselists import CaseList
+
 StrPath = str | PathLike[str]
 Constraint = Literal["slice", "volume", "none"]
 Options = TypeVar("Options", bound="DataclassInstance")
@@ -53,6 +55,7 @@ class CorrectKeywords(BatchKeywords, total=False):
     max_change: float
     protect: Sequence[str]
     classes: Sequence[str]
+    trusted: CaseList | None
 
 
 class CheckKeywords(TypedDict, total=False):
@@ -154,7 +157,11 @@ class BatchOptions:
 
 @dataclass(frozen=True)
 class CorrectOptions(BatchOptions):
-    """Options of ``correct``; ``None`` leaves the choice to the model's contract."""
+    """Options of ``correct``; ``None`` leaves the choice to the model's contract.
+
+    ``trusted``: the cases whose labels are right and stay as they are: a file with one id a line, or the ids. ``correct`` puts the
+    ids in place of the file, because these options travel to processes and machines that may not see it.
+    """
 
     images: StrPath | None = None
     confidence: float | Mapping[str, float] | None = None
@@ -162,6 +169,7 @@ class CorrectOptions(BatchOptions):
     max_change: float = 0.5
     protect: Sequence[str] = ()
     classes: Sequence[str] = ()
+    trusted: CaseList | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -172,16 +180,23 @@ class CorrectOptions(BatchOptions):
         if self.constraint not in {None, "slice", "volume", "none"}:
             raise ConfigError(f"`constraint` is {self.constraint!r}", remedy="choose slice, volume or none")
 
+    @property
+    def trusted_ids(self) -> frozenset[str]:
+        """The ids of the trusted cases; a file must have been read before."""
+        assert not isinstance(self.trusted, str | PathLike), "the list of trusted cases has not been read"
+        return frozenset(self.trusted or ())
+
     def identity(self) -> dict[str, object]:
         """See ``BatchOptions.identity``."""
-        confidence = self.confidence
-        return super().identity() | {
+        confidence, trusted = self.confidence, sorted(self.trusted_ids)
+        chosen = super().identity() | {
             "confidence": dict(sorted(confidence.items())) if isinstance(confidence, Mapping) else confidence,
             "constraint": self.constraint,
             "max_change": self.max_change,
             "protect": sorted(self.protect),
             "classes": sorted(self.classes),
         }
+        return chosen | {"trusted": trusted} if trusted else chosen  # so that stores without any stay resumable
 
 
 def match_ids(ids: Sequence[str], patterns: Sequence[str]) -> list[str]:

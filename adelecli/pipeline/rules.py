@@ -39,7 +39,8 @@ def make_rule(contract: Contract, table: ClassTable, options: CorrectOptions) ->
     if gate is None or named:  # who names classes has judged the cases
         return Rule(tuple(tau), (named or triggered) - {0}, constraint, protect=protect)
     network = tuple(math.nan if value is None else value for value in gate.network)
-    return Rule(tuple(tau), triggered - {0}, constraint, protect=protect, gate=Gate(network, gate.threshold))
+    judge = Gate(network, gate.threshold, gate.factor)
+    return Rule(tuple(tau), triggered - {0}, constraint, protect=protect, gate=judge)
 
 
 def explain_idleness(options: CorrectOptions) -> str:

@@ -111,11 +111,13 @@ class GateEntry(msgspec.Struct, frozen=True, kw_only=True):
     """Which cases look noisy enough to be corrected (`labels.excess.Gate`).
 
     ``network``: per foreground class the disagreement of two networks, ``None`` for a class that does not judge;
-    ``threshold``: the least excess of a case that is corrected.
+    ``threshold``: the least excess of a case that is corrected. ``factor``: per foreground class, by what the disagreement of honest
+    labels is multiplied because trusted cases said so; empty: by 1.
     """
 
     network: tuple[Share | None, ...]
     threshold: Annotated[float, msgspec.Meta(ge=0)]
+    factor: tuple[Positive, ...] = ()
 
 
 class Contract(msgspec.Struct, frozen=True, kw_only=True):
@@ -230,13 +232,19 @@ def _find_faults(contract: Contract) -> Iterator[str]:
             yield f"`channels[{i}].percentiles` do not ascend"
         if channel.clip is not None and channel.clip[0] >= channel.clip[1]:
             yield f"`channels[{i}].clip` does not ascend"
-    if contract.gate is not None and len(contract.gate.network) != len(contract.classes) - 1:
-        yield f"`gate.network` has {len(contract.gate.network)} entries for {len(contract.classes) - 1} foreground classes"
+    if contract.gate is not None:
+        yield from _find_gate_faults(contract.gate, len(contract.classes) - 1)
     if not contract.scales:
         yield "`scales` is empty"
     if contract.tiles is not None and len(contract.tiles.shape) != contract.dims:
         yield f"`tiles.shape` has {len(contract.tiles.shape)} sizes for {contract.dims} `dims`"
     yield from _find_non_finite(msgspec.to_builtins(contract), "")
+
+
+def _find_gate_faults(gate: GateEntry, expected: int) -> Iterator[str]:
+    for field, entries in (("network", gate.network), ("factor", gate.factor or (1.0,) * expected)):
+        if len(entries) != expected:
+            yield f"`gate.{field}` has {len(entries)} entries for {expected} foreground classes"
 
 
 def _find_class_faults(contract: Contract) -> Iterator[str]:

@@ -1,8 +1,8 @@
 """The labels of a finished run, fixed once by confident learning: the rival that corrects from outside the training.
 
 The network is the run's moving average and the cases are those it was trained on, so memorised errors count as confirmed; that is how
-the method is mostly used, and part of what the benchmark compares. What must hold: validation masks are copied as they are, only
-the slices that the run learnt from may change.
+the method is mostly used, and part of what the benchmark compares. What must hold: masks of validation and of trusted cases are copied
+as they are, only the slices that the run learnt from may change.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def write_fixed_masks(run: Path, out: Path, *, device: str = "auto", progress: C
     settings, plan = read_settings(run / "config.toml"), read_plan(run)
     cache = run / "cache"
     write_cache(cache, plan.survey, {}, progress)
-    slices = open_slices(cache, plan.case_ids, plan.val_cases)
+    slices = open_slices(cache, plan.case_ids, plan.val_cases, plan.trusted_cases)
     experiment = Experiment(settings, slices, plan.survey.table.names, choose_device(device), progress)
     learner = start_learner(experiment, len(plan.survey.channels))
     if not load_checkpoint(run, learner):
@@ -58,6 +58,7 @@ def write_fixed_masks(run: Path, out: Path, *, device: str = "auto", progress: C
     rows = find_training_rows(slices, settings.data.slices_per_case)
     thresholds = _find_thresholds(model, slices, rows, experiment)
     fixed = np.array(slices.labels)
+    rows = rows[~slices.is_trusted[rows]]
     for part, labels, probabilities in _predict(model, slices, rows, experiment.device):
         fixed[part] = fix_labels(labels, probabilities, thresholds)
     out.mkdir(parents=True, exist_ok=True)

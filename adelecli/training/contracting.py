@@ -90,5 +90,7 @@ def _describe_gate(noise: Noise | None) -> GateEntry | None:
     if gate is None:
         return None
     return GateEntry(
-        network=tuple(None if math.isnan(value) else value for value in gate.network), threshold=gate.threshold
+        network=tuple(None if math.isnan(value) else value for value in gate.network),
+        threshold=gate.threshold,
+        factor=gate.factor,
     )

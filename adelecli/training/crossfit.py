@@ -2,19 +2,21 @@
 
 Every training case is then predicted by a network that never saw it and by one that did; ``labels.excess`` says what their
 disagreement with the labels and with each other amounts to. What must hold: the two halves share no case (or patient, where the
-split knows patients); nothing depends on clean labels or on validation cases; a run that is stopped here measures again and gets
-the same numbers; memory does not grow with the number of cases.
+split knows patients); nothing depends on clean labels or on validation cases, and only ``trusted`` cases are believed; a run that is
+stopped here measures again and gets the same numbers; memory does not grow with the number of cases.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import msgspec
 import numpy as np
 
+from adelecli.labels.bias import estimate_bias, measure_offsets
 from adelecli.labels.classes import IGNORE
-from adelecli.labels.excess import Counts, Noise, count_overlap, estimate_noise
+from adelecli.labels.excess import LEAST_TRUSTED, Counts, Noise, count_overlap, estimate_noise
 from adelecli.progress import Progress
 from adelecli.training.dataset import find_training_rows
 from adelecli.training.loop import Experiment, train_epoch
@@ -39,13 +41,16 @@ _SEED = 7919  # the networks that are compared must not start as the one that is
 def measure_noise(experiment: Experiment, start: Callable[[Experiment], Learner], folder: Path) -> Noise | None:
     """The noise of the training labels; read back from ``folder`` where it was measured before. ``start`` makes a fresh learner.
 
-    ``None`` where the settings do not ask for it, nothing is corrected, or there are fewer than ``LEAST_CASES`` cases.
+    ``None`` where the settings do not ask for it, nothing is corrected, there are fewer than ``LEAST_CASES`` cases, or all of them
+    are trusted. From ``LEAST_TRUSTED`` trusted cases on these calibrate the estimate and give the bias of the others' outlines.
     """
     settings = experiment.settings
     rows = find_training_rows(experiment.slices, settings.data.slices_per_case)
     rows = rows[experiment.slices.table["foreground"][rows]]
     cases = np.unique(experiment.slices.table["case"][rows])
     if not (settings.noise.enabled and settings.correction.enabled) or len(cases) < LEAST_CASES:
+        return None
+    if experiment.slices.is_trusted[rows].all():
         return None
     measured = read_noise(folder)
     if measured is not None:
@@ -54,8 +59,9 @@ def measure_noise(experiment: Experiment, start: Callable[[Experiment], Learner]
     half_of = dict(zip(cases.tolist(), half.tolist(), strict=True))
     part_of = np.array([half_of[case] for case in experiment.slices.table["case"][rows].tolist()])
     models = [_train_half(experiment, start, rows[part_of != part], part) for part in (0, 1)]
-    noise = estimate_noise(_count(experiment, models, rows, half_of), seed=settings.seed)
+    noise = _compare(experiment, models, rows, half_of)
     write_noise(folder, noise)
+    _tell_bias(experiment, noise)
     return noise
 
 
@@ -88,13 +94,18 @@ def _train_half(
     return MultiScale(learner.teacher.eval(), ((1, 1),), experiment.divisor)
 
 
-def _count(experiment: Experiment, models: list[MultiScale], rows: NDArray[np.intp], half_of: dict[int, int]) -> Counts:
-    """The counts of at most ``noise.cases`` cases, evenly spread; model ``i`` has not seen the cases of half ``i``."""
+def _compare(
+    experiment: Experiment, models: list[MultiScale], rows: NDArray[np.intp], half_of: dict[int, int]
+) -> Noise:
+    """The noise from at most ``noise.cases`` cases; model ``i`` has not seen the cases of half ``i``."""
     slices, classes = experiment.slices, experiment.classes
-    cases = np.array(sorted(half_of))
-    limit = min(len(cases), experiment.settings.noise.cases)
+    known = np.array([case in slices.trusted for case in slices.case_ids])
+    cases = choose_cases(np.array(sorted(half_of)), known, experiment.settings.noise.cases)
+    trusted = known[cases]
+    calibrated = np.count_nonzero(trusted) >= LEAST_TRUSTED
     table: list[tuple[NDArray[np.int64], ...]] = []
-    for case in cases[np.linspace(0, len(cases) - 1, limit).round().astype(np.intp)].tolist():
+    offsets: list[tuple[NDArray[np.float64], NDArray[np.int64]]] = []
+    for case in cases.tolist():
         own = rows[slices.table["case"][rows] == case]
         labels = np.array(slices.labels[own])
         fresh, seen = (
@@ -105,4 +116,33 @@ def _count(experiment: Experiment, models: list[MultiScale], rows: NDArray[np.in
         ignored = np.where(labels == IGNORE, labels, fresh)
         shared, shown, _, _ = count_overlap(ignored, seen, classes)
         table.append((agreed, either, shared, shown, area, edges))
-    return Counts(*(np.array(column) for column in zip(*table, strict=True)))
+        if calibrated:
+            offsets.append(measure_offsets(labels, fresh, classes))
+    counts = Counts(*(np.array(column) for column in zip(*table, strict=True)))
+    noise = estimate_noise(counts, trusted=trusted, seed=experiment.settings.seed)
+    if not calibrated:
+        return noise
+    total, points = (np.array(column) for column in zip(*offsets, strict=True))
+    biases = estimate_bias(total, points, trusted)
+    entries = (replace(entry, bias=bias) for entry, bias in zip(noise.classes, biases, strict=True))
+    return replace(noise, classes=tuple(entries))
+
+
+def choose_cases(cases: NDArray[np.intp], trusted: NDArray[np.bool_], limit: int) -> NDArray[np.intp]:
+    """At most ``limit`` of ``cases``, evenly spread, ascending; up to half of ``limit`` are kept for those that are ``trusted [case]``."""
+    known, others = cases[trusted[cases]], cases[~trusted[cases]]
+    known = _spread(known, limit // 2)
+    return np.sort(np.concatenate([known, _spread(others, limit - len(known))]))
+
+
+def _spread(cases: NDArray[np.intp], limit: int) -> NDArray[np.intp]:
+    count = min(len(cases), limit)
+    return cases[np.linspace(0, len(cases) - 1, count).round().astype(np.intp)] if count else cases[:0]
+
+
+def _tell_bias(experiment: Experiment, noise: Noise) -> None:
+    for name, entry in zip(experiment.names[1:], noise.classes, strict=True):
+        pixels = round(entry.bias or 0.0, 1)
+        if pixels:
+            size = "large" if pixels > 0 else "small"
+            experiment.progress(Progress("noise", notice=f"class {name}: drawn {abs(pixels)} px too {size}"))

@@ -27,7 +27,10 @@ ROW = np.dtype([("case", "<i4"), ("slice", "<i4"), ("height", "<i4"), ("width", 
 
 @dataclass(frozen=True)
 class Slices:
-    """All slices of a run: ``images[i]``, ``labels[i]`` (original, never modified), ``clean[i]`` or ``None``, and their ``table``."""
+    """All slices of a run: ``images[i]``, ``labels[i]`` (original, never modified), ``clean[i]`` or ``None``, and their ``table``.
+
+    ``val_cases`` are held out; the labels of ``trusted`` cases are right, and nothing corrects them.
+    """
 
     images: NDArray[np.float32]
     labels: NDArray[np.uint8]
@@ -35,6 +38,7 @@ class Slices:
     table: NDArray[np.void]
     case_ids: tuple[str, ...]
     val_cases: frozenset[str]
+    trusted: frozenset[str] = frozenset()
 
     def __len__(self) -> int:
         return len(self.table)
@@ -42,8 +46,16 @@ class Slices:
     @property
     def is_val(self) -> NDArray[np.bool_]:
         """Which rows belong to validation cases."""
-        held_out = np.array([case in self.val_cases for case in self.case_ids], dtype=bool)
-        rows: NDArray[np.bool_] = held_out[self.table["case"]]
+        return self._mark(self.val_cases)
+
+    @property
+    def is_trusted(self) -> NDArray[np.bool_]:
+        """Which rows belong to trusted cases."""
+        return self._mark(self.trusted)
+
+    def _mark(self, cases: frozenset[str]) -> NDArray[np.bool_]:
+        marked = np.array([case in cases for case in self.case_ids], dtype=bool)
+        rows: NDArray[np.bool_] = marked[self.table["case"]]
         return rows
 
     def rows_of(self, case: int) -> NDArray[np.intp]:
@@ -65,7 +77,7 @@ def create_cache(folder: Path, rows: int, shape: tuple[int, int, int], *, clean:
     return arrays
 
 
-def open_slices(folder: Path, case_ids: Sequence[str], val_cases: Sequence[str]) -> Slices:
+def open_slices(folder: Path, case_ids: Sequence[str], val_cases: Sequence[str], trusted: Sequence[str] = ()) -> Slices:
     """The cache in ``folder``, memory-mapped read-only."""
 
     def load(name: str) -> NDArray[Any]:
@@ -73,7 +85,8 @@ def open_slices(folder: Path, case_ids: Sequence[str], val_cases: Sequence[str])
         return mapped
 
     clean = load("clean") if (folder / "clean.npy").exists() else None
-    return Slices(load("images"), load("labels"), clean, load("table"), tuple(case_ids), frozenset(val_cases))
+    images, labels, table = load("images"), load("labels"), load("table")
+    return Slices(images, labels, clean, table, tuple(case_ids), frozenset(val_cases), frozenset(trusted))
 
 
 GOLDEN = 0.6180339887498949
@@ -112,15 +125,22 @@ def find_training_rows(slices: Slices, per_case: int) -> NDArray[np.intp]:
 
 
 def plan_epoch(
-    slices: Slices, epoch: int, *, seed: int, limit: int, empty_share: float, per_case: int = 0
+    slices: Slices,
+    epoch: int,
+    *,
+    seed: int,
+    limit: int,
+    empty_share: float,
+    per_case: int = 0,
+    trusted_weight: float = 1.0,
 ) -> NDArray[np.intp]:
     """The training rows of an epoch in the order in which they are shown; a function of ``(seed, epoch)`` alone.
 
     At most ``limit`` rows (0: all), of which at most ``empty_share`` hold no foreground, drawn without replacement from the
-    ``per_case`` rows of each case (0: all).
+    ``per_case`` rows of each case (0: all), among which those of trusted cases stand ``trusted_weight`` times.
     """
     rng = np.random.default_rng((seed, epoch, 1))
-    rows = find_training_rows(slices, per_case)
+    rows = _repeat_trusted(slices, find_training_rows(slices, per_case), trusted_weight, (seed, epoch))
     filled = slices.table["foreground"][rows]
     full, empty = rng.permutation(rows[filled]), rng.permutation(rows[~filled])
     wanted = limit or len(rows)
@@ -128,6 +148,15 @@ def plan_epoch(
         empty = empty[: round(min(wanted, len(full) / (1 - empty_share)) * empty_share)]
     full = full[: max(wanted - len(empty), 0)]
     return rng.permutation(np.concatenate([full, empty[: wanted - len(full)]]))
+
+
+def _repeat_trusted(slices: Slices, rows: NDArray[np.intp], weight: float, key: tuple[int, int]) -> NDArray[np.intp]:
+    """``rows`` with each row of a trusted case ``weight`` times: the whole part for certain, what is left of it by chance."""
+    if not slices.trusted:
+        return rows
+    whole = int(weight)
+    chance = np.random.default_rng((*key, 6)).random(len(rows)) < weight - whole
+    return np.repeat(rows, np.where(slices.is_trusted[rows], whole + chance, 1))
 
 
 def spread_rows(slices: Slices, limit: int) -> NDArray[np.intp]:

@@ -165,7 +165,7 @@ def renew_kept(
         for case in np.unique(slices.table["case"][~slices.is_val]):
             rows = predictions.choose(slices.rows_of(case))
             start = np.array((current if settings.mode == "accumulate" else slices.labels)[rows])
-            eligible = find_eligible(start, rule)
+            eligible = find_eligible(start, rule) & ~slices.is_trusted[rows]
             labels[rows] = start
             if not eligible.any():
                 continue

@@ -90,6 +90,7 @@ def run_epochs(learner: Learner, experiment: Experiment, commit: Callable[[], No
             limit=settings.data.slices_per_epoch,
             empty_share=settings.data.empty_share,
             per_case=settings.data.slices_per_case,
+            trusted_weight=settings.data.trusted_weight,
         )
         labels, corrections = current_labels(learner, experiment, rows)
         predictions = gather_predictions(experiment)

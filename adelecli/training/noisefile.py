@@ -42,9 +42,9 @@ def _without_nan(value: Any) -> Any:
 
 
 def _with_nan(value: Any) -> Any:
-    """The inverse; the threshold alone may truly be nothing."""
+    """The inverse; a threshold and a bias may truly be nothing."""
     if isinstance(value, dict):
-        return {key: item if key == "threshold" else _with_nan(item) for key, item in value.items()}
+        return {key: item if key in {"threshold", "bias"} else _with_nan(item) for key, item in value.items()}
     if isinstance(value, list):
         return [_with_nan(item) for item in value]
     return math.nan if value is None else value

@@ -11,6 +11,8 @@ if TYPE_CHECKING:
 
     from _typeshed import DataclassInstance
 
+    from adelecli.volumes.caselists import CaseList
+
 PRECISIONS = ("fp32", "fp16", "int8")
 
 StrPath = str | PathLike[str]
@@ -34,6 +36,7 @@ class TrainKeywords(TypedDict, total=False):
     resume: StrPath | None
     clean: StrPath | None
     val: StrPath | None
+    trusted: CaseList | None
 
 
 @dataclass(frozen=True)
@@ -41,7 +44,8 @@ class TrainOptions:
     """Options of ``train`` with their defaults.
 
     ``out``: folder of the runs; ``clean``: folder of clean masks, for measuring only; ``val``: file with one validation
-    case id a line; ``resume``: a run folder to go on with.
+    case id a line; ``resume``: a run folder to go on with. ``trusted``: the cases whose labels are right, a file as ``val`` or the
+    ids: they are trained on, never corrected, shown more often, and what honest disagreement is measured by.
     """
 
     out: StrPath = "runs"
@@ -58,6 +62,7 @@ class TrainOptions:
     resume: StrPath | None = None
     clean: StrPath | None = None
     val: StrPath | None = None
+    trusted: CaseList | None = None
 
 
 class ExportKeywords(TypedDict, total=False):

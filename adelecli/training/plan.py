@@ -18,6 +18,7 @@ from adelecli.progress import Progress
 from adelecli.runtime.contract import Grid, Intensity
 from adelecli.training.runfolder import read_json
 from adelecli.training.survey import CaseFacts, Survey, split_cases, survey_cases
+from adelecli.volumes.caselists import read_case_list
 from adelecli.volumes.cases import Case, find_masks, list_masks, pair_cases
 from adelecli.volumes.hashing import hash_file
 from adelecli.volumes.naming import read_class_table, read_modality
@@ -55,17 +56,19 @@ class PlanRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     grid: Grid
     channels: tuple[Intensity, ...]
     channel_names: tuple[str, ...]
+    trusted_cases: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class RunPlan:
-    """The survey, the split, the clean masks (for measuring only) and the hashes of all inputs."""
+    """The survey, the split, the clean masks (for measuring only), the hashes of all inputs, and whose labels are right."""
 
     survey: Survey
     val_cases: tuple[str, ...]
     clean_masks: Mapping[str, Path]
     hashes: Mapping[str, tuple[str, ...]]
     channel_names: tuple[str, ...]
+    trusted_cases: tuple[str, ...] = ()
 
     @property
     def case_ids(self) -> tuple[str, ...]:
@@ -93,6 +96,7 @@ class RunPlan:
             grid=survey.grid,
             channels=survey.channels,
             channel_names=self.channel_names,
+            trusted_cases=self.trusted_cases,
         )
 
     def _record_case(self, facts: CaseFacts) -> CaseRecord:
@@ -130,13 +134,15 @@ def make_plan(
     survey = Survey(survey.facts, faults, survey.table, survey.grid, survey.channels)
     ids = [facts.case.id for facts in survey.facts]
     listed = Path(options.val) if options.val is not None else None
+    trusted = () if options.trusted is None else read_case_list(options.trusted, ids, "trusted")
     names = modality if modality and len(modality) == len(survey.channels) else ()
     return RunPlan(
         survey=survey,
-        val_cases=split_cases(ids, settings.data, settings.seed, listed),
+        val_cases=split_cases(ids, settings.data, settings.seed, listed, trusted),
         clean_masks=_clean_masks(options, ids),
         hashes=_hash_inputs(survey),
         channel_names=tuple(names) or tuple(f"channel_{i}" for i in range(len(survey.channels))),
+        trusted_cases=trusted,
     )
 
 
@@ -165,7 +171,7 @@ def read_plan(folder: Path) -> RunPlan:
         if hashes[case.id] != case.sha256:
             raise ConfigError(f"case {case.id} has changed since the run began", path=case.mask, remedy="train anew")
     clean = {c.id: Path(c.clean) for c in record.cases if c.clean is not None}
-    return RunPlan(survey, record.val_cases, clean, hashes, record.channel_names)
+    return RunPlan(survey, record.val_cases, clean, hashes, record.channel_names, record.trusted_cases)
 
 
 def _hash_inputs(survey: Survey) -> dict[str, tuple[str, ...]]:

@@ -59,12 +59,12 @@ def correct_rows(
     """Corrected labels ``[len(rows), H, W]`` in the order of ``rows``, and what was changed.
 
     The guard judges the shown slices of a case together. Rows without a triggered class are not predicted under
-    ``constraint="slice"``, because nothing there may change.
+    ``constraint="slice"``, because nothing there may change, and those of trusted cases never are.
     """
     order = np.argsort(rows, kind="stable")
     corrected = np.array(slices.labels[rows])
     counts = Corrections(tuple(Change(0, 0, 0, 0) for _ in rule.tau))
-    eligible = order[find_eligible(corrected[order], rule)]
+    eligible = order[find_eligible(corrected[order], rule) & ~slices.is_trusted[rows[order]]]
     case_of = slices.table["case"][rows]
     for part in _whole_cases(eligible, case_of):
         predictions = list(predict_rows(model, slices, rows[part], device))
@@ -116,9 +116,11 @@ def correct_case(
     """The labels ``before [n, H, W]`` of one case's ``rows``, corrected by ``prediction`` (label, confidence); classes cancelled.
 
     The guard compares with the original labels, also where ``before`` has been corrected already: a class that loses a third
-    each time would otherwise vanish step by step. What it cancels goes back to the original labels.
+    each time would otherwise vanish step by step. What it cancels goes back to the original labels. A trusted case stays as it is.
     """
     case = int(slices.table["case"][rows[0]])
+    if slices.case_ids[case] in slices.trusted:
+        return before.copy(), ()
     gate = rule.gate
     if gate is not None and not gate.admits(gate.count(np.array(slices.labels[rows]), prediction[0])):
         return before.copy(), ()

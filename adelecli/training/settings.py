@@ -40,6 +40,8 @@ class DataSettings(Struct, frozen=True, forbid_unknown_fields=True):
     """Slices of each training case that are learnt from: so many with labelled foreground, evenly spread; 0 takes all slices."""
     empty_share: Share = 0.2
     """Largest share of slices without any labelled foreground in an epoch."""
+    trusted_weight: Annotated[float, Meta(ge=1)] = 2.0
+    """How many times an epoch shows a slice of a trusted case; the part after the point is a chance. 1: like any other."""
     val_slices: Natural = 600
     """Slices on which an epoch is validated, evenly spread; 0 takes all."""
     classes: dict[str, Natural] | None = None

@@ -18,6 +18,7 @@ from adelecli.labels.classes import IGNORE, ClassTable
 from adelecli.progress import Progress
 from adelecli.runtime.contract import Grid, Intensity
 from adelecli.runtime.preparation import in_plane_spacing, plan_size
+from adelecli.volumes.caselists import read_case_list
 from adelecli.volumes.reading import check_finite, check_pair, read_image, read_labels
 
 if TYPE_CHECKING:
@@ -195,14 +196,21 @@ def _derive_table(samples: Sequence[Sample], settings: DataSettings) -> ClassTab
     return ClassTable(ids=(0, *found), names=names, ignore=settings.ignore)
 
 
-def split_cases(ids: Iterable[str], settings: DataSettings, seed: int, listed: Path | None) -> tuple[str, ...]:
+def split_cases(
+    ids: Iterable[str],
+    settings: DataSettings,
+    seed: int,
+    listed: Path | None,
+    trusted: Iterable[str] = (),
+) -> tuple[str, ...]:
     """The validation cases: those listed in a file (one id a line), else a seeded share of the patients.
 
-    Raises ``ConfigError`` for an unreadable list, an id that is not there, or a pattern that is no regular expression.
+    No patient with a ``trusted`` case is among that share: right labels are there to learn from. Raises ``ConfigError`` for an
+    unreadable list, an id that is not there or is trusted, or a pattern that is no regular expression.
     """
-    known = sorted(ids)
+    known, kept = sorted(ids), frozenset(trusted)
     if listed is not None:
-        return _listed_cases(known, listed)
+        return _listed_cases(known, listed, kept)
     try:
         pattern = re.compile(settings.patient) if settings.patient else None
     except re.error as error:
@@ -214,17 +222,17 @@ def split_cases(ids: Iterable[str], settings: DataSettings, seed: int, listed: P
     order = np.random.default_rng((seed, 2)).permutation(len(patients))
     count = min(round(len(patients) * settings.val_share), len(patients) - 1)
     names = sorted(patients)
-    return tuple(sorted(case for i in order[:count] for case in patients[names[i]]))
+    drawn = [names[i] for i in order if kept.isdisjoint(patients[names[i]])][:count]
+    return tuple(sorted(case for name in drawn for case in patients[name]))
 
 
-def _listed_cases(known: Sequence[str], listed: Path) -> tuple[str, ...]:
-    try:
-        wanted = [line.strip() for line in listed.read_text(encoding="utf-8").splitlines() if line.strip()]
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"the list of validation cases is not readable ({error})", path=listed) from None
-    missing = sorted(set(wanted) - set(known))
-    if missing:
-        raise ConfigError(f"names {missing[0]!r}, which is no usable case", path=listed, remedy="one case id a line")
+def _listed_cases(known: Sequence[str], listed: Path, trusted: frozenset[str]) -> tuple[str, ...]:
+    wanted = read_case_list(listed, known, "validation")
+    both = sorted(trusted & set(wanted))
+    if both:
+        raise ConfigError(
+            f"names {both[0]!r}, which is a trusted case", path=listed, remedy="leave it in one of the lists"
+        )
     if set(wanted) == set(known):
         raise ConfigError("leaves no case to train on", path=listed)
-    return tuple(sorted(set(wanted)))
+    return wanted

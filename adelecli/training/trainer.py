@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from adelecli.training.settings import Settings
 
 
+REFUSED = ("preset", "config", "epochs", "seed", "axis", "clean", "val", "trusted")  # on resuming
 PEER_SEED = 1_000_003  # added to the seed of a second network, which must start elsewhere than any first one
 
 
@@ -93,7 +94,7 @@ def train(
         keep_freed_memory(world.device)
         progress = progress if world.leads else ignore_progress
         folder, settings, plan = _prepare_run(masks, images, chosen, world, progress)
-        slices = open_slices(folder / "cache", plan.case_ids, plan.val_cases)
+        slices = open_slices(folder / "cache", plan.case_ids, plan.val_cases, plan.trusted_cases)
         experiment = Experiment(settings, slices, plan.survey.table.names, world.device, progress, folder, world)
         channels = len(plan.survey.channels)
         experiment = replace(experiment, noise=_learn_noise(folder, experiment, channels))
@@ -237,7 +238,7 @@ def _settings_from(chosen: TrainOptions) -> Settings:
 
 def _refuse_new_options(chosen: TrainOptions, masks: object, images: object) -> None:
     given = {"masks": masks, "images": images}
-    given |= {name: getattr(chosen, name) for name in ("preset", "config", "epochs", "seed", "axis", "clean", "val")}
+    given |= {name: getattr(chosen, name) for name in REFUSED}
     extra = [name for name, value in given.items() if value is not None]
     if extra or chosen.set or chosen.baseline:
         names = extra + ["set"] * bool(chosen.set) + ["baseline"] * chosen.baseline
@@ -266,6 +267,7 @@ def _open_run(folder: Path, settings: Settings, plan: RunPlan, world: World) -> 
         "preset": settings.preset,
         "started_at": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
         "data": plan.fingerprint(),
+        "trusted": plan.trusted_cases,
     }
     runfolder.write_json(folder / "run.json", run)
     runfolder.write_text(folder / "config.toml", format_settings(settings))

@@ -8,6 +8,7 @@ value but UIDs, sizes and positions is ever put into a message: the others can n
 
 from __future__ import annotations
 
+import logging
 import math
 import sqlite3
 import warnings
@@ -140,6 +141,7 @@ def make_volume_affine(geometry: Geometry) -> npt.NDArray[np.float64]:
 def refuse_dicom_damage(path: Path) -> Iterator[None]:
     """As `refuse_damage`, for pydicom and highdicom, which also raise attribute errors and warn about other people's files."""
     errors = load_extra("pydicom.errors", "dicom", path)
+    logging.getLogger("pydicom").setLevel(logging.CRITICAL)  # its warnings quote values, which may be a patient's
     # highdicom keeps its frames in an SQL table, and checks some of what it reads by assertions
     damage: tuple[type[Exception], ...] = (AttributeError, RuntimeError, AssertionError, sqlite3.Error)
     damage += (errors.InvalidDicomError, errors.BytesLengthException, NotImplementedError)

@@ -10,7 +10,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from adelecli.labels.classes import IGNORE
-from adelecli.labels.excess import JITTER, POWER, VARIANCE, Counts, Gate, count_overlap, estimate_noise
+from adelecli.labels.excess import (
+    JITTER,
+    LEAST_FACTOR,
+    LEAST_TRUSTED,
+    POWER,
+    VARIANCE,
+    Counts,
+    Gate,
+    count_overlap,
+    estimate_noise,
+)
 
 PIXELS = 10_000
 
@@ -134,3 +144,93 @@ def test_networks_that_did_not_learn_a_class_say_nothing_of_its_labels():
     assert [entry.judged for entry in noise.classes] == [True, False]
     assert [entry.noisy for entry in noise.classes] == [True, False]
     assert noise.noisy_classes == frozenset({1})
+
+
+def mark(count, total):
+    return np.arange(total) < count
+
+
+def test_trusted_cases_say_what_honest_disagreement_is():
+    """They disagree 1.5 times more than expected: so do honest labels, and the others' excess is that much smaller."""
+    d0 = expect(0.15)
+    counts = make_counts([[1.5 * d0] * 2] * 4 + [[0.6] * 2] * 30, [[0.15] * 2] * 34)
+    noise, alone = estimate_noise(counts, trusted=mark(4, 34)), estimate_noise(counts.pick(~mark(4, 34)))
+    for entry, before in zip(noise.classes, alone.classes, strict=True):
+        assert (before.factor, entry.factor) == (1.0, pytest.approx(1.5, rel=1e-3))
+        assert entry.expected == pytest.approx(1.5 * before.expected, rel=1e-3)
+        assert entry.error == pytest.approx((0.6**POWER - (1.5 * d0) ** POWER) ** (1 / POWER), abs=2e-3)
+    assert noise.excess == pytest.approx(np.array(alone.excess) / 1.5, rel=1e-3)
+    assert len(noise.excess) == 30
+
+
+def test_a_disagreement_that_trusted_cases_share_speaks_against_nobody():
+    counts = make_counts(draw(0.4, 0.05, 120, 3), draw(0.14, 0.02, 120, 4))
+    assert estimate_noise(counts).gate is not None
+    assert estimate_noise(counts, trusted=mark(20, 120)).gate is None
+
+
+def test_clean_looking_labels_are_noisy_where_trusted_ones_agree_better():
+    """Labels that disagree as expected, beside trusted ones that disagree half as much."""
+    d0 = expect(0.15)
+    counts = make_counts([[0.5 * d0] * 2] * 5 + [[d0] * 2] * 30, [[0.15] * 2] * 35)
+    assert estimate_noise(counts).gate is None
+    noise = estimate_noise(counts, trusted=mark(5, 35))
+    assert noise.noisy_classes == {1, 2}
+    assert noise.clean_share == 0
+
+
+def test_a_class_that_few_trusted_cases_show_takes_the_mean_of_the_classes():
+    d0 = expect(0.15)
+    counts = make_counts([[1.5 * d0, 0.5 * d0]] * 3 + [[0.6, 0.6]] * 20, [[0.15, 0.15]] * 23)
+    for name in ("agreed", "seen", "shared", "shown", "area", "edges"):
+        getattr(counts, name)[:1, 1] = 0  # the second class is not there in one of the three
+    first, second = estimate_noise(counts, trusted=mark(3, 23)).classes
+    assert (first.factor, second.factor) == (pytest.approx(1.5, rel=1e-3), pytest.approx(1.0, rel=1e-3))
+
+
+def test_trusted_cases_that_agree_perfectly_do_not_condemn_the_others_to_infinity():
+    noise = estimate_noise(make_counts([[0.0] * 2] * 3 + [[0.3] * 2] * 20, [[0.15] * 2] * 23), trusted=mark(3, 23))
+    assert [entry.factor for entry in noise.classes] == [LEAST_FACTOR] * 2
+    assert noise.excess[0] == pytest.approx(0.3 / (LEAST_FACTOR * expect(0.15)), rel=1e-3)
+
+
+def test_the_gate_carries_the_calibration():
+    """A case outside the data set is judged by the factors, as those within it were."""
+    counts = make_counts([[0.3, 0.4]] * 4 + [[0.7, 0.7]] * 20, [[0.15, 0.15]] * 24)
+    noise = estimate_noise(counts, trusted=mark(4, 24))
+    assert noise.gate is not None
+    assert noise.gate.factor == tuple(entry.factor for entry in noise.classes)
+    case = np.array([getattr(counts, name)[-1] for name in ("agreed", "seen", "area", "edges")])
+    assert noise.gate.excess(case) == pytest.approx(noise.excess[-1], rel=1e-3)
+    plain = Gate(noise.gate.network, noise.gate.threshold)
+    assert plain.excess(case) == pytest.approx(np.mean(0.7 / expect(0.15)), rel=1e-3)
+    assert Gate(noise.gate.network, noise.gate.threshold, (1.0, 1.0)).excess(case) == plain.excess(case)
+
+
+shares = st.tuples(st.floats(0, 1), st.floats(0, 1))
+
+
+@settings(deadline=None, max_examples=30)
+@given(st.lists(shares, min_size=0, max_size=6), st.lists(shares, min_size=1, max_size=12), st.randoms())
+def test_trusted_cases_calibrate_and_nothing_else(known, others, random):
+    """Their order does not matter, they are never judged, and fewer than three are as good as none."""
+    order = list(range(len(known)))
+    random.shuffle(order)
+    tables = [[*some, *others] for some in (known, [known[i] for i in order])]
+    counts = [make_counts([[a, a] for a, _ in table], [[b, b] for _, b in table]) for table in tables]
+    trusted = mark(len(known), len(known) + len(others))
+    noise, shuffled = (estimate_noise(each, trusted=trusted, rounds=5) for each in counts)
+    assert repr(noise) == repr(shuffled)
+    assert len(noise.excess) == len(others)
+    assert all(entry.factor >= LEAST_FACTOR for entry in noise.classes)
+    if len(known) < LEAST_TRUSTED:
+        assert repr(noise) == repr(estimate_noise(counts[0].pick(~trusted), rounds=5))
+
+
+@settings(deadline=None, max_examples=40)
+@given(shares, st.integers(3, 6), st.integers(2, 12))
+def test_labels_like_the_trusted_ones_are_clean(share, known, others):
+    """Whatever they and the network disagree by."""
+    total = known + others
+    counts = make_counts([[share[0]] * 2] * total, [[share[1]] * 2] * total)
+    assert estimate_noise(counts, trusted=mark(known, total), rounds=5).gate is None

@@ -183,3 +183,12 @@ def test_records_cannot_be_changed():
     with pytest.raises(AttributeError):
         make_contract().name = "other"
     assert msgspec.structs.replace(make_contract(), name="other").name == "other"
+
+
+def test_a_gate_of_an_older_file_multiplies_by_one():
+    """`factor` came later: without it a gate reads as one without trusted cases; a wrong number of factors is refused."""
+    gate = {"network": [0.1, None], "threshold": 1.2}
+    assert decode_contract(json.dumps(as_json(gate=gate))).gate.factor == ()
+    assert decode_contract(json.dumps(as_json(gate=gate | {"factor": [1.5, 1.0]}))).gate.factor == (1.5, 1.0)
+    with pytest.raises(ModelError, match=r"`gate.factor` has 3 entries for 2 foreground classes"):
+        decode_contract(json.dumps(as_json(gate=gate | {"factor": [1.0] * 3})))

@@ -4,19 +4,27 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from conftest_training import SMALL, Folders, write_data
 
 from adelecli.errors import InputError
 from adelecli.labels.excess import ClassNoise, Noise
-from adelecli.progress import Progress
-from adelecli.training.crossfit import LEAST_CASES
-from adelecli.training.exporter import export
+from adelecli.progress import Progress, ignore_progress
+from adelecli.training.contracting import make_contract
+from adelecli.training.crossfit import LEAST_CASES, choose_cases, measure_noise
+from adelecli.training.dataset import ROW, Slices
+from adelecli.training.exporter import Proof, export, read_run
+from adelecli.training.loop import Experiment
 from adelecli.training.noisefile import read_noise, write_noise
-from adelecli.training.trainer import train
+from adelecli.training.options import ExportOptions
+from adelecli.training.resolving import resolve_settings
+from adelecli.training.trainer import TrainResult, train
 
 ASKED = (*SMALL, "noise.enabled=true", "noise.steps=40", "data.val_share=0")
 
@@ -29,6 +37,7 @@ def many(tmp_path_factory: pytest.TempPathFactory) -> Folders:
 def make_noise(threshold: float | None) -> Noise:
     shown = ClassNoise(0.4, 0.2, 0.1, 0.35, 0.3, 0.4)
     absent = ClassNoise(math.nan, math.nan, math.nan, 0.0, 0.0, 0.0)
+    shown, absent = replace(shown, factor=1.25, bias=-0.5), replace(absent, bias=None)
     return Noise((shown, absent), 0.25, (1.5, math.nan), threshold)
 
 
@@ -88,6 +97,79 @@ def test_a_finished_measurement_is_not_made_again(
     assert json.loads((run / "noise.json").read_text())["clean_share"] == 0.125
 
 
+def test_an_older_measurement_reads_as_one_without_trusted_cases(tmp_path: Path) -> None:
+    """What was added since has a default."""
+    write_noise(tmp_path, make_noise(1.25))
+    content = json.loads((tmp_path / "noise.json").read_text())
+    for entry in content["classes"]:
+        del entry["factor"], entry["bias"]
+    (tmp_path / "noise.json").write_text(json.dumps(content))
+    noise = read_noise(tmp_path)
+    assert noise is not None
+    assert [(entry.factor, entry.bias) for entry in noise.classes] == [(1.0, None)] * 2
+
+
+def test_three_trusted_cases_calibrate_and_tell_the_bias(many: Folders, tmp_path: Path) -> None:
+    """They are not judged; the factors and biases stand in the run, and the biases are told."""
+    told: list[str] = []
+    small = (*ASKED, "network.width=4", "loss.scales=[[1, 1]]")
+    run = train(
+        many.masks, out=tmp_path, set=small, epochs=1, seed=3, device="cpu", trusted=["case1", "case3", "case5"],
+        progress=lambda event: told.append(event.notice) if event.stage == "noise" and event.notice else None,
+    )  # fmt: skip
+    noise = read_noise(run.folder)
+    assert noise is not None
+    assert len(noise.excess) == 3
+    assert all(entry.factor != 1.0 for entry in noise.classes)
+    sizes = {name: entry.bias for name, entry in zip(("square", "disc"), noise.classes, strict=True)}
+    assert any(bias is not None for bias in sizes.values())
+    assert told == [
+        f"class {name}: drawn {abs(round(bias, 1))} px too {'large' if bias > 0 else 'small'}"
+        for name, bias in sizes.items()
+        if bias is not None and round(bias, 1)
+    ]
+
+
+def test_the_factors_travel_in_the_gate_of_the_file(run: TrainResult, tmp_path: Path) -> None:
+    """What the run's trusted cases said about honest disagreement judges the cases that the exported file corrects."""
+    copy = tmp_path / "run"
+    shutil.copytree(run.folder, copy, ignore=shutil.ignore_patterns("*.zarr"))
+    entries = (
+        ClassNoise(0.4, 0.3, 0.1, 0.2, 0.1, 0.3, factor=1.5),
+        ClassNoise(0.2, 0.2, 0.1, 0.0, 0.0, 0.0, factor=0.75),
+    )
+    write_noise(copy, Noise(entries, 0.5, (1.5, 0.9), 1.25))
+    finished = read_run(copy)
+    gate = make_contract(finished, ((1, 1),), ExportOptions(), Proof({}, {}, (0.6,) * 3, "")).gate
+    assert gate is not None
+    assert (gate.network, gate.threshold, gate.factor) == ((0.1, None), 1.25, (1.5, 0.75))
+
+
+def test_a_data_set_of_trusted_cases_is_not_asked(tmp_path: Path) -> None:
+    """There is nobody to judge, so no network is made for it."""
+    table = np.zeros(LEAST_CASES, ROW)
+    table["case"], table["foreground"] = np.arange(LEAST_CASES), True
+    pictures = np.ones((LEAST_CASES, 4, 4))
+    ids = tuple("abcdefgh"[:LEAST_CASES])
+    slices = Slices(pictures[:, None].astype(np.float32), pictures.astype(np.uint8), None, table, ids, frozenset())
+    slices = replace(slices, trusted=frozenset(ids))
+    experiment = Experiment(resolve_settings(), slices, ("background", "one"), torch.device("cpu"), ignore_progress)
+    assert experiment.settings.noise.enabled
+    assert measure_noise(experiment, lambda _: pytest.fail("a network was made"), tmp_path) is None
+
+
+def test_the_limit_on_compared_cases_leaves_room_for_trusted_ones() -> None:
+    """Up to half of it; without any the choice is an even spread."""
+    cases, nobody = np.arange(20), np.zeros(20, bool)
+    assert choose_cases(cases, nobody, 5).tolist() == [0, 5, 10, 14, 19]
+    assert choose_cases(cases, nobody, 400).tolist() == list(range(20))
+    known = np.isin(cases, [3, 11])
+    chosen = choose_cases(cases, known, 6).tolist()
+    assert {3, 11} <= set(chosen)
+    assert len(chosen) == 6
+    assert sum(choose_cases(cases, cases < 10, 6) < 10) == 3
+
+
 def test_too_few_cases_are_not_asked(folders: Folders, tmp_path: Path) -> None:
     """Three cases cannot be halved and judged; their labels are corrected unasked, as the paper does."""
     settings = (*SMALL, "noise.enabled=true", "noise.steps=5")
@@ -100,7 +182,6 @@ def test_the_gate_decides_for_whole_cases() -> None:
     """A case whose labels agree with the network stays as it is; one that disagrees is corrected."""
     from adelecli.labels.correction import Rule
     from adelecli.labels.excess import Gate
-    from adelecli.training.dataset import ROW, Slices
     from adelecli.training.relabelling import correct_case
 
     labels = np.zeros((2, 12, 12), np.uint8)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -73,6 +74,46 @@ def test_patients_are_never_split() -> None:
     assert len(held) == 6
     assert all(f"{case[:-1]}{'LR'['RL'.index(case[-1])]}" in held for case in held)
     assert split_cases(["only"], settings, 0, None) == ()
+
+
+def test_trusted_cases_are_never_drawn_for_validation(tmp_path: Path) -> None:
+    """Neither they nor their patients' other cases, whatever the seed; as many others are drawn as before, while there are enough."""
+    ids = [f"p{i}_{side}" for i in range(10) for side in "LR"]
+    settings = DataSettings(val_share=0.3, patient=r"(p\d+)_")
+    trusted = {f"p{i}_L" for i in range(5)}
+    for seed in range(20):
+        held = split_cases(ids, settings, seed, None, trusted)
+        assert len(held) == 6
+        assert not {case[:2] for case in held} & {case[:2] for case in trusted}
+    assert split_cases(ids, settings, 5, None, set(ids)) == ()
+    assert split_cases(ids, settings, 5, None, ()) == split_cases(ids, settings, 5, None)
+    listed = tmp_path / "val.txt"
+    listed.write_text("p1_L\n")
+    with pytest.raises(ConfigError, match=r"val\.txt: names 'p1_L', which is a trusted case"):
+        split_cases(ids, settings, 0, listed, trusted)
+
+
+def show_counts(slices: Slices, epoch: int, weight: float, limit: int = 0) -> np.ndarray:
+    rows = plan_epoch(slices, epoch, seed=0, limit=limit, empty_share=1.0, trusted_weight=weight)
+    return np.bincount(rows, minlength=50).reshape(5, 10)
+
+
+def test_an_epoch_shows_trusted_slices_as_often_as_they_weigh(slices: Slices) -> None:
+    """Weight 1 changes nothing, 3 shows each slice of c1 three times, 1.5 once or twice, half of them each; within the limit."""
+    known = replace(slices, trusted=frozenset({"c1"}))
+    plain = plan_epoch(slices, 1, seed=0, limit=0, empty_share=0.2)
+    assert plan_epoch(known, 1, seed=0, limit=0, empty_share=0.2).tolist() == plain.tolist()
+    counts = show_counts(known, 1, 3.0)
+    assert (counts[1] == 3).all()
+    assert (counts[[0, 2, 3]] == 1).all()
+    assert not counts[4].any()
+    partly = [show_counts(known, epoch, 1.5)[1] for epoch in range(40)]
+    assert set(np.unique(partly)) == {1, 2}
+    assert np.mean(partly) == pytest.approx(1.5, abs=0.1)
+    assert np.array_equal(show_counts(known, 7, 1.5), show_counts(known, 7, 1.5))
+    drawn = [show_counts(known, epoch, 3.0, limit=20) for epoch in range(40)]
+    assert {counts.sum() for counts in drawn} == {20}
+    assert np.mean(drawn, axis=0)[1].sum() == pytest.approx(20 * 30 / 60, abs=1.0)
 
 
 def test_a_list_of_validation_cases_is_held_to_the_data(tmp_path: Path) -> None:

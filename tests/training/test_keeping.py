@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -72,6 +73,15 @@ def test_accumulated_corrections_stay_and_add_up(tmp_path: Path) -> None:
     assert corrections is not None
     assert (corrections.changes[1].added, corrections.changes[1].removed) == (2, 2)
     assert np.array_equal(experiment.slices.labels, LABELS)
+
+
+@pytest.mark.parametrize("mode", ["mode='accumulate'", "predictions='epoch'"])
+def test_labels_that_are_kept_are_the_original_ones_of_a_trusted_case(tmp_path: Path, mode: str) -> None:
+    """However labels outlive an epoch, case a stays as it was drawn and case b is corrected."""
+    learner, experiment = make_experiment(tmp_path, f"correction.{mode}")
+    experiment = replace(experiment, slices=replace(experiment.slices, trusted=frozenset({"a"})))
+    finish_epoch(learner, experiment, [[1, 1, 0, 2], [1, 0, 1, 1]], [0, 2])
+    assert open_kept(learner, experiment).tolist() == [*LABELS[:2].tolist(), [[1, 0, 1, 255]]]
 
 
 def test_restarting_forgets_what_an_earlier_correction_did(tmp_path: Path) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import torch
 
 from adelecli.labels.correction import Rule
 from adelecli.training.dataset import ROW, Slices
-from adelecli.training.relabelling import correct_rows
+from adelecli.training.relabelling import correct_case, correct_rows
 
 CPU = torch.device("cpu")
 
@@ -57,6 +59,20 @@ def test_slices_without_a_triggered_class_are_not_predicted() -> None:
     assert model.asked == 2
     *_, model = correct(slices, [0, 1, 2], Rule(tau=(0.8,) * 3, triggered=frozenset({2}), constraint="none"))
     assert model.asked == 3
+
+
+def test_a_trusted_case_is_neither_predicted_nor_changed() -> None:
+    """Whatever the network says of it; the counts of changes do not hold it either, and the other case is corrected as ever."""
+    slices = replace(make_slices(LABELS.copy(), TRUTH, [0, 0, 1]), trusted=frozenset({"a"}))
+    rule = Rule(tau=(0.8,) * 3, triggered=frozenset({1}), constraint="none")
+    corrected, counts, model = correct(slices, [2, 0, 1], rule)
+    assert corrected.tolist() == [[[1, 0, 1, 255]], *LABELS[:2].tolist()]
+    assert model.asked == 1
+    assert (counts.changes[1].added, counts.changes[1].removed) == (1, 1)
+    sure = np.full((2, 1, 4), 0.9, np.float32)
+    kept, cancelled = correct_case(slices, np.array([0, 1]), LABELS[:2], (TRUTH[:2].astype(np.uint8), sure), rule, 0.5)
+    assert np.array_equal(kept, LABELS[:2])
+    assert cancelled == ()
 
 
 def test_the_volume_constraint_knows_the_whole_case() -> None:
