@@ -101,12 +101,14 @@ def read_series(path: Path, allocate: Allocate = np.empty) -> tuple[npt.NDArray[
     The values are int16 or int32 where every slope and intercept is a whole number, else float32. One slice is held
     beside the array that ``allocate`` makes. Raises CaseError unless the files are one regular, upright volume of grey values.
     """
-    files, headers = _read_headers(path)
-    if len(files) == 1 and _count_frames(headers[0]) > 1:
-        return _read_frames(files[0])
-    order, geometry = _order_slices(path, headers)
+    with refuse_dicom_damage(path):  # elements are decoded when they are looked at
+        files, headers = _read_headers(path)
+        if len(files) == 1 and _count_frames(headers[0]) > 1:
+            return _read_frames(files[0])
+        order, geometry = _order_slices(path, headers)
+        dtype = _choose_dtype(headers)
     pydicom = load_extra("pydicom", "dicom", path)
-    array = allocate((1, *geometry.shape), _choose_dtype(headers))
+    array = allocate((1, *geometry.shape), dtype)
     for target, number in zip(array[0], order, strict=True):
         with refuse_dicom_damage(files[number]):
             dataset = pydicom.dcmread(files[number])
@@ -118,12 +120,12 @@ def read_series(path: Path, allocate: Allocate = np.empty) -> tuple[npt.NDArray[
 
 def read_series_geometry(path: Path) -> Geometry:
     """Read where the voxels of a series lie from its headers; errors as `read_series`."""
-    files, headers = _read_headers(path)
-    if len(files) == 1 and _count_frames(headers[0]) > 1:
-        with refuse_dicom_damage(path):
+    with refuse_dicom_damage(path):
+        files, headers = _read_headers(path)
+        if len(files) == 1 and _count_frames(headers[0]) > 1:
             volume = load_extra("highdicom", "dicom", path).imread(files[0], lazy_frame_retrieval=True)
             return make_geometry(_demand(volume.get_volume_geometry(), path))
-    return _order_slices(path, headers)[1]
+        return _order_slices(path, headers)[1]
 
 
 def make_geometry(volume: Any) -> Geometry:
