@@ -8,6 +8,7 @@ weights agree. Inputs become native float32, because onnxruntime reads big-endia
 from __future__ import annotations
 
 import hashlib
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,7 +23,7 @@ from adelecli.runtime.inspection import Anatomy, inspect_model
 from adelecli.runtime.sessions import list_errors, make_run_options, shorten_error, start_session
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -120,16 +121,27 @@ def open_model(
     anatomy = inspect_model(blob, path)
     refuse_outsiders(anatomy, path)
     session, used = start_session(blob, chosen, path, threads=threads, low_memory=low_memory)
-    text = session.get_modelmeta().custom_metadata_map.get(METADATA_KEY)
+    with _refuse_texts(path):
+        text = session.get_modelmeta().custom_metadata_map.get(METADATA_KEY)
     if text is None:
         raise ModelError("lacks its contract", path=path, remedy=REMEDY)
     contract = decode_contract(text, path)
     if contract.weights_sha256 not in {"", anatomy.weights_sha256}:
         raise ModelError("its weights are not those that were exported", path=path, remedy="get the file again")
-    _check_signature(session, contract, path)
+    with _refuse_texts(path):
+        _check_signature(session, contract, path)
     options = make_run_options(shrink=used.name == "cpu" and not low_memory)
     buffers = Buffers(session, *used.place) if (used.name != "cpu" if bind is None else bind) else None
     return Model(path, contract, digest, len(blob), used, session, options, buffers)
+
+
+@contextmanager
+def _refuse_texts(path: Path) -> Iterator[None]:
+    """The runtime hands names and metadata over as they stand in the file; Python refuses those that are not UTF-8."""
+    try:
+        yield
+    except UnicodeDecodeError as error:
+        raise ModelError(f"holds names or metadata that are no text ({error})", path=path, remedy=REMEDY) from None
 
 
 def _read_file(path: Path) -> bytes:

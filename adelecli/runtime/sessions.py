@@ -46,7 +46,8 @@ def start_session(
                 raise _refuse_model(error, path) from None  # a broken model is not a device problem
             device = device.fall_back(shorten_error(error))
     try:
-        return ort.InferenceSession(blob, options, providers=list(device.providers)), device
+        # its fallback would try the same again and print to stdout
+        return ort.InferenceSession(blob, options, providers=list(device.providers), enable_fallback=0), device
     except list_errors() as error:
         raise _refuse_model(error, path) from None
 

@@ -178,3 +178,13 @@ def test_a_device_that_does_not_exist_is_a_usage_error(model):
     """The device is resolved before the file is read."""
     with pytest.raises(ConfigError):
         open_model(model.path, "gpu")
+
+
+@pytest.mark.parametrize("text", [b"adele", b"probabilities"])
+def test_texts_that_are_no_text_are_refused_in_silence(model, tmp_path, capfd, text):
+    """Metadata and names that are not UTF-8 end in one line, and onnxruntime prints nothing."""
+    path = tmp_path / "spoilt.onnx"
+    path.write_bytes(model.path.read_bytes().replace(text, b"\xff" * len(text)))
+    with pytest.raises(ModelError, match=r"spoilt\.onnx: "):
+        open_model(path, "cpu")
+    assert capfd.readouterr() == ("", "")
