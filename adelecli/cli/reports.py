@@ -41,10 +41,17 @@ def show_report(console: Console, report: Report, out: Path) -> None:
     """How `correct` or `predict` ended: classes over all cases, the cases to look at first, the errors, a summary."""
     _show_totals(console, report)
     queue = (
-        (str(case.rank), case.id, case.status, format_share(case.changed_share), format_number(case.mean_confidence))
+        (
+            str(case.rank),
+            case.id,
+            case.status,
+            format_share(case.changed_share),
+            format_number(case.mean_confidence),
+            "; ".join(case.reasons[:2]) or "-",
+        )
         for case in report.review_queue[:QUEUE]
     )
-    show_table(console, "Look at these first", ("rank", "case", "status", "changed", "mean confidence"), queue)
+    show_table(console, "Look at these first", ("rank", "case", "status", "changed", "confidence", "why"), queue)
     _show_failures(console, report.cases)
     ended = Counter(case.status for case in report.cases)
     summary = ", ".join(f"{count} {status}" for status, count in ended.items()) or "no cases"

@@ -9,14 +9,18 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
+import numpy.typing as npt
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+WIDEST_GAP = 5
+"""Slices without a label in a row that still look forgotten."""
 LEAST_COHORT = 8
 """Fewer cases than this with a class do not tell what volume is usual."""
 FAR = 3.5
@@ -44,7 +48,8 @@ class Evidence:
 
     ``changed_share``: the largest share of a class that changed; ``disagreement``: the share of the foreground (of labels and
     network together) on which they disagree, weighted by the network's confidence; ``confidence`` its mean, 0..1; ``excess``: how
-    many times more the labels disagree than honest ones would; ``refused``: the correction was too large to be published.
+    many times more the labels disagree than honest ones would; ``gap_slices``: slices without a label between labelled ones;
+    ``refused``: the correction was too large to be published.
     """
 
     classes: tuple[ClassEvidence, ...] = ()
@@ -52,15 +57,17 @@ class Evidence:
     disagreement: float | None = None
     confidence: float | None = None
     excess: float | None = None
+    gap_slices: int = 0
     refused: bool = False
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """How badly a case needs a look (0: not at all), and why, the strongest reason first."""
+    """How badly a case needs a look (0: not at all), and why, the strongest reason first; ``changed_share`` settles equal scores."""
 
     score: float
-    reasons: tuple[str, ...] = field(default=())
+    reasons: tuple[str, ...] = ()
+    changed_share: float = 0.0
 
 
 def judge_cases(cases: Sequence[Evidence]) -> tuple[Verdict, ...]:
@@ -74,8 +81,12 @@ def judge_cases(cases: Sequence[Evidence]) -> tuple[Verdict, ...]:
 
 
 def order_cases(verdicts: Sequence[Verdict], refused: Sequence[bool], ids: Sequence[str]) -> tuple[int, ...]:
-    """The places of the cases, worst first: refused corrections, then by score, then by id."""
-    return tuple(sorted(range(len(ids)), key=lambda at: (not refused[at], -verdicts[at].score, ids[at])))
+    """The places of the cases, worst first: refused corrections, then by score, by changed share, by id."""
+    return tuple(
+        sorted(
+            range(len(ids)), key=lambda at: (not refused[at], -verdicts[at].score, -verdicts[at].changed_share, ids[at])
+        )
+    )
 
 
 def share_changed(classes: Sequence[ClassEvidence]) -> float:
@@ -87,6 +98,23 @@ def share_changed(classes: Sequence[ClassEvidence]) -> float:
     changed = sum(entry.added + entry.removed for entry in classes)
     held = sum(max(entry.before, entry.after) + min(entry.added, entry.removed) for entry in classes)
     return min(1.0, changed / held) if held else 0.0
+
+
+def find_gaps(areas: npt.NDArray[np.int64]) -> tuple[int, float]:
+    """How many slices between labelled ones have no label, and how many pixels they should have had (linear interpolation).
+
+    ``areas [S]``: labelled pixels per slice. Gaps of more than ``WIDEST_GAP`` slices do not count: they part two structures.
+
+    >>> find_gaps(np.array([0, 4, 0, 8, 0]))
+    (1, 6.0)
+    """
+    held = np.flatnonzero(areas)
+    count, missing = 0, 0.0
+    for first, last in pairwise(held.tolist()):
+        if 1 < last - first <= WIDEST_GAP + 1:
+            count += last - first - 1
+            missing += (last - first - 1) * (float(areas[first]) + float(areas[last])) / 2
+    return count, missing
 
 
 def _measure_cohort(cases: Sequence[Evidence]) -> dict[str, tuple[float, float]]:
@@ -124,10 +152,13 @@ def _judge_case(case: Evidence, cohort: dict[str, tuple[float, float]]) -> Verdi
         reasons.append((2.0, f"correction refused: it would have changed {100 * case.changed_share:.0f} % of a class"))
     if case.excess is not None and case.excess > 1:
         reasons.append((0.4, f"labels disagree {case.excess:.1f} times as much as honest ones would"))
+    if case.gap_slices:
+        slices = "1 slice has" if case.gap_slices == 1 else f"{case.gap_slices} slices have"
+        reasons.append((1.0, f"{slices} no label between labelled ones"))
     if case.confidence is not None and case.confidence < UNSURE:
         reasons.append((0.3, f"the network is unsure (mean confidence {case.confidence:.2f})"))
     told = tuple(text for _, text in sorted(reasons, key=lambda reason: -reason[0]))
-    return Verdict(round(doubt + VOLUME_WEIGHT * min(distance, 10.0), 6), told)
+    return Verdict(doubt + VOLUME_WEIGHT * min(distance, 10.0), told, case.changed_share)
 
 
 def _explain_class(entry: ClassEvidence) -> list[tuple[float, str]]:

@@ -21,6 +21,7 @@ from adelecli.keywords import read_keywords
 from adelecli.labels.classes import IGNORE, ClassTable
 from adelecli.labels.correction import Change, Rule, correct_labels, count_changes, find_present, may_change
 from adelecli.labels.entries import list_entries
+from adelecli.labels.triage import find_gaps
 from adelecli.pipeline.batch import run_batch
 from adelecli.pipeline.frames import make_frame, read_table
 from adelecli.pipeline.inference import ConfidenceSummary, cut_slices, read_volume, restore_volume, segment_case
@@ -100,7 +101,8 @@ class _Loaded:
 class _Work:
     """A case after the rule: indices ``[Z, Y, X]`` on the source grid, what changed, the confidence, and how much was skipped.
 
-    ``excess``: how much more the labels disagree with the network than honest ones would; ``None`` where nobody asked.
+    ``excess``: how much more the labels disagree with the network than honest ones would; ``None`` where nobody asked. ``gaps``: how
+    many slices between labelled ones have no label, and how many pixels they should have had.
     """
 
     after: NDArray[np.uint8]
@@ -109,6 +111,7 @@ class _Work:
     slices: int
     skipped: int
     excess: float | None = None
+    gaps: tuple[int, float] = (0, 0.0)
 
 
 @dataclass(frozen=True)
@@ -147,6 +150,8 @@ class _Corrector:
                 slices=work.slices,
                 skipped_slices=work.skipped,
                 excess=None if work.excess is None or not math.isfinite(work.excess) else round(work.excess, 4),
+                disagreement=work.confidence.disagreement(work.gaps[1]),
+                gap_slices=work.gaps[0],
             )
             changed = allocate(original.shape, np.dtype(np.uint8))
             for part in cut_slabs(original):
@@ -183,7 +188,7 @@ class _Corrector:
                 if gate is not None and index in open_slices:
                     seen += gate.count(old[index], label)
                 counted = (label > 0) | ((old[index] > 0) & (old[index] != IGNORE))
-                confidence.add(index, sure, counted if index in open_slices else None)
+                confidence.add(index, sure, counted if index in open_slices else None, label != old[index])
                 let_go(before, after)
         with self.session.clock.stage("count"):
             scale = self._find_scale(old.shape[1:], loaded.volume.geometry)
@@ -191,7 +196,8 @@ class _Corrector:
                 after = before  # its labels look like honest ones
             changes = count_slabs(before, after, len(self.table))
         excess = None if gate is None else gate.excess(seen, scale)
-        return _Work(after, changes, confidence, len(old), len(old) - len(numbers), excess)
+        gaps = find_gaps(count_areas(old))
+        return _Work(after, changes, confidence, len(old), len(old) - len(numbers), excess, gaps)
 
     def _find_scale(self, shape: tuple[int, ...], geometry: Geometry) -> float:
         """Pixels of a slice of the file per pixel of the network's grid, along a side (the geometric mean of both)."""
@@ -237,6 +243,15 @@ def _copy_volume(volume: NDArray[np.uint8], allocate: Allocate) -> NDArray[np.ui
         copy[part] = volume[part]
         let_go(copy, volume)
     return copy
+
+
+def count_areas(slices: NDArray[np.uint8]) -> NDArray[np.int64]:
+    """Foreground pixels (class indices but ``IGNORE``) of each of ``slices [S, H, W]``."""
+    areas = np.zeros(len(slices), np.int64)
+    for index, one in enumerate(slices):
+        areas[index] = np.count_nonzero((one > 0) & (one != IGNORE))
+        let_go(slices)
+    return areas
 
 
 def count_slabs(before: NDArray[np.uint8], after: NDArray[np.uint8], n_classes: int) -> tuple[Change, ...]:

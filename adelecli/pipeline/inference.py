@@ -35,19 +35,33 @@ Answer: TypeAlias = "tuple[int, NDArray[np.uint8], NDArray[np.float32]]"
 
 
 class ConfidenceSummary:
-    """Mean confidence over foreground, and, where asked for, the map of all confidences as uint8 (255 = certain)."""
+    """Mean confidence over foreground, how much of it labels and network disagree on, and, where asked for, the map of confidences.
+
+    The map is uint8 (255 = certain).
+    """
 
     def __init__(self, shape: tuple[int, ...], axis: str, allocate: Allocate | None) -> None:
         """``allocate`` makes the map of a canonical ``shape``; without it none is kept."""
-        self._total, self._count = 0.0, 0
+        self._total, self._count, self._doubt = 0.0, 0, 0.0
         self.map = None if allocate is None else allocate(shape, np.dtype(np.uint8))
         self._slices = None if self.map is None else cut_slices(self.map, axis)
 
-    def add(self, index: int, confidence: NDArray[np.float32], foreground: NDArray[np.bool_] | None) -> None:
-        """Take note of slice ``index``, of whose ``confidence`` ``[H, W]`` the pixels ``foreground`` count for the mean."""
+    def add(
+        self,
+        index: int,
+        confidence: NDArray[np.float32],
+        foreground: NDArray[np.bool_] | None,
+        wrong: NDArray[np.bool_] | None = None,
+    ) -> None:
+        """Take note of slice ``index``, of whose ``confidence`` ``[H, W]`` the pixels ``foreground`` count for the mean.
+
+        ``wrong``: where the labels say otherwise than the network.
+        """
         if foreground is not None:
             self._total += float(confidence[foreground].sum(dtype=np.float64))
             self._count += int(np.count_nonzero(foreground))
+            if wrong is not None:
+                self._doubt += float(confidence[foreground & wrong].sum(dtype=np.float64))
         if self._slices is not None:
             self._slices[index] = np.rint(confidence * 255)
             let_go(self._slices)
@@ -55,6 +69,14 @@ class ConfidenceSummary:
     def restore_map(self, geometry: Geometry) -> NDArray[np.uint8] | None:
         """The map on the source grid, or ``None`` when none was kept."""
         return None if self.map is None else geometry.from_canonical(self.map)
+
+    def disagreement(self, missing: float = 0.0) -> float | None:
+        """The share of the foreground (of labels or network) on which they disagree, each pixel weighted by the confidence.
+
+        ``missing``: pixels that slices without any label should have had. ``None`` where there was no foreground.
+        """
+        held = self._count + missing
+        return round((self._doubt + missing) / held, 6) if held else None
 
     @property
     def mean(self) -> float | None:

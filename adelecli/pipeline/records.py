@@ -7,11 +7,14 @@ A field may be added under the same ``SCHEMA``; a changed meaning needs a new on
 
 from __future__ import annotations
 
+from collections import Counter
+from html import escape
 from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
 from adelecli.errors import OK, SOME_FAILED, SOME_QUARANTINED, InputError
+from adelecli.labels.triage import ClassEvidence, Evidence, judge_cases, order_cases
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -59,6 +62,8 @@ class CaseRecord(msgspec.Struct, frozen=True):
     anything (in all, for a prediction); ``rank`` the place in the review queue (1 = look here first). Of its ``slices``, the
     network was not asked about ``skipped_slices``: the rule could not have changed them, whatever it had said. ``excess``: how many
     times more the labels disagree with the network than honest ones would (``labels.excess``), where the model knows that.
+    ``disagreement`` (0..1): the share of the foreground on which labels and network disagree, weighted by the network's confidence, with
+    what the ``gap_slices`` (no label, between labelled ones) should have had; ``reasons``: why the case is in the queue.
     """
 
     id: str
@@ -72,6 +77,9 @@ class CaseRecord(msgspec.Struct, frozen=True):
     slices: int | None = None
     skipped_slices: int = 0
     excess: float | None = None
+    disagreement: float | None = None
+    gap_slices: int = 0
+    reasons: tuple[str, ...] = ()
     resumed: bool = False
     error: str | None = None
 
@@ -127,6 +135,26 @@ class Report(msgspec.Struct, frozen=True):
         """The cases worth a look, worst first."""
         return tuple(sorted((case for case in self.cases if case.rank), key=lambda case: case.rank or 0))
 
+    def __repr__(self) -> str:
+        """One line; the records themselves are in ``cases``."""
+        return f"Report({self.run.command}: {self._summary})"
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: the summary, and the ten cases to look at first, with their reasons."""
+        rows = "".join(
+            f"<tr><td>{case.rank}</td><td>{escape(case.id)}</td><td>{case.status}</td>"
+            f"<td>{100 * (case.changed_share or 0.0):.1f} %</td><td>{escape('; '.join(case.reasons[:2]))}</td></tr>"
+            for case in self.review_queue[:10]
+        )
+        head = "<tr><th>rank</th><th>case</th><th>status</th><th>changed</th><th>why</th></tr>"
+        table = f"<table><thead>{head}</thead><tbody>{rows}</tbody></table>" if rows else ""
+        return f"<p><b>adele {escape(self.run.command)}</b>: {self._summary}</p>{table}"
+
+    @property
+    def _summary(self) -> str:
+        counts = Counter(case.status for case in self.cases)
+        return ", ".join(f"{count} {status}" for status, count in counts.most_common()) or "no cases"
+
     def count(self, status: Status) -> int:
         """How many cases ended so."""
         return sum(case.status == status for case in self.cases)
@@ -150,14 +178,31 @@ def choose_exit_code(errors: Iterable[str | None]) -> int:
 
 
 def rank_cases(cases: tuple[CaseRecord, ...]) -> tuple[CaseRecord, ...]:
-    """Number the cases for review: quarantined ones first, then by changed share, then by low confidence; order kept.
+    """Number the cases for review (``labels.triage``): quarantined ones first, then by how wrong they look; order kept.
 
     Cases that failed or in which nothing changed are not ranked.
     """
+    verdicts = judge_cases([weigh_case(case) for case in cases])
+    order = order_cases(verdicts, [case.status == "quarantined" for case in cases], [case.id for case in cases])
+    worth_it = [at for at in order if cases[at].status in {"quarantined", "corrected"}]
+    ranks = {at: place for place, at in enumerate(worth_it, start=1)}
+    return tuple(
+        msgspec.structs.replace(case, rank=ranks.get(at), reasons=verdicts[at].reasons if at in ranks else ())
+        for at, case in enumerate(cases)
+    )
 
-    def badness(case: CaseRecord) -> tuple[bool, float, float, str]:
-        return (case.status != "quarantined", -(case.changed_share or 0.0), case.mean_confidence or 0.0, case.id)
 
-    worth_it = [case for case in cases if case.status in {"quarantined", "corrected"}]
-    ranks = {case.id: place for place, case in enumerate(sorted(worth_it, key=badness), start=1)}
-    return tuple(msgspec.structs.replace(case, rank=ranks.get(case.id)) for case in cases)
+def weigh_case(case: CaseRecord) -> Evidence:
+    """What a record says that bears on whether the case needs a look."""
+    return Evidence(
+        classes=tuple(
+            ClassEvidence(entry.name, entry.voxels_before, entry.voxels_after, entry.voxels_added, entry.voxels_removed)
+            for entry in case.classes[1:]
+        ),
+        changed_share=case.changed_share or 0.0,
+        disagreement=case.disagreement,
+        confidence=case.mean_confidence,
+        excess=case.excess,
+        gap_slices=case.gap_slices,
+        refused=case.status == "quarantined",
+    )

@@ -161,6 +161,7 @@ def weigh_record(record: Mapping[str, Any]) -> Evidence:
         disagreement=record.get("disagreement"),
         confidence=record.get("mean_confidence"),
         excess=record.get("excess"),
+        gap_slices=int(record.get("gap_slices") or 0),
         refused=record.get("status") == "quarantined",
     )
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import uuid
 from functools import cached_property
+from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -35,6 +36,16 @@ class Store:
     def __init__(self, path: Path, attributes: Document) -> None:
         self.path = path
         self.attributes = attributes
+
+    def __repr__(self) -> str:
+        return f"Store({str(self.path)!r}, {len(self.case_ids())} cases)"
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: the path, and the first cases."""
+        ids = self.case_ids()
+        rows = "".join(f"<tr><td>{escape(case)}</td></tr>" for case in ids[:10])
+        more = f"<p>and {len(ids) - 10} more</p>" if len(ids) > 10 else ""
+        return f"<p><b>adele store</b> {escape(str(self.path))}: {len(ids)} cases</p><table>{rows}</table>{more}"
 
     @property
     def id(self) -> str:

@@ -73,3 +73,15 @@ def test_the_schema_in_the_package_is_the_reports_own() -> None:
     """Other programs read the file; when this fails, write ``report_schema()`` there (or raise SCHEMA when a meaning changed)."""
     text = files("adelecli.pipeline").joinpath(f"report-{SCHEMA}.schema.json").read_text(encoding="utf-8")
     assert msgspec.json.decode(text) == msgspec.json.decode(msgspec.json.encode(report_schema()))
+
+
+def test_a_report_tells_itself_in_a_line_and_in_a_notebook() -> None:
+    """Counts by status; in the table the queue, worst first; what comes from a file is escaped."""
+    cases = rank_cases(
+        (CaseRecord("a<b", "corrected", changed_share=0.5), CaseRecord("c", "quarantined", changed_share=0.9))
+    )
+    report = Report(RUN, cases)
+    assert repr(report) == "Report(correct: 1 corrected, 1 quarantined)"
+    shown = report._repr_html_()
+    assert "a&lt;b" in shown
+    assert shown.index("<td>c</td>") < shown.index("a&lt;b")

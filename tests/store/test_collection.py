@@ -222,3 +222,10 @@ def test_resume_completes_the_journal_and_clears_the_dead(store: Store, publish,
     after = read_entries(journal_path(store.path), store.id)
     assert [(e.case, e.sha256, e.event) for e in after] == [("case", before[0].sha256, "recovered")]
     assert not draft.parent.exists()
+
+
+def test_a_store_tells_itself_in_a_line_and_in_a_notebook(store, publish, labels) -> None:
+    """The path and its cases."""
+    publish(store, "case_1", labels)
+    assert repr(store) == f"Store({str(store.path)!r}, 1 cases)"
+    assert "<td>case_1</td>" in store._repr_html_()

@@ -1,0 +1,80 @@
+"""Which cases need a look: the score grows with the disagreement, and each reason says what raised it."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from adelecli.labels.triage import ClassEvidence, Evidence, find_gaps, judge_cases, order_cases, share_changed
+
+LIVER = ClassEvidence("liver", 100, 100, 0, 0)
+
+
+def judge(case: Evidence):
+    return judge_cases([case])[0]
+
+
+@given(st.floats(0, 1), st.floats(0, 1))
+def test_more_disagreement_never_lowers_a_score(one, other) -> None:
+    """Whatever else is equal."""
+    low, high = sorted((one, other))
+    assert judge(Evidence(disagreement=low)).score <= judge(Evidence(disagreement=high)).score
+
+
+@given(st.lists(st.tuples(st.booleans(), st.floats(0, 1)), max_size=10))
+def test_the_order_is_a_permutation_with_refused_cases_first(drawn) -> None:
+    """Then the worst score first; equal scores by id."""
+    verdicts = judge_cases([Evidence(changed_share=share, refused=refused) for refused, share in drawn])
+    ids = [f"{at:02d}" for at in range(len(drawn))]
+    order = order_cases(verdicts, [refused for refused, _ in drawn], ids)
+    keys = [(not drawn[at][0], -verdicts[at].score, -drawn[at][1], ids[at]) for at in order]
+    assert sorted(order) == list(range(len(drawn)))
+    assert keys == sorted(keys)
+
+
+def test_a_score_without_a_network_is_the_changed_share_of_the_foreground() -> None:
+    """100 voxels, 30 added and 10 removed: 40 of the 130 in either."""
+    assert share_changed([ClassEvidence("liver", 100, 120, 30, 10)]) == pytest.approx(40 / 130)
+    assert judge(Evidence((ClassEvidence("liver", 100, 120, 30, 10),))).score == pytest.approx(40 / 130, abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("case", "reason"),
+    [
+        (Evidence((ClassEvidence("liver", 100, 0, 0, 100),)), "liver vanishes"),
+        (Evidence((ClassEvidence("liver", 0, 9, 9, 0),)), "liver appears"),
+        (Evidence((ClassEvidence("liver", 100, 80, 0, 20),)), "liver loses 20 %"),
+        (Evidence(changed_share=0.7, refused=True), "correction refused: it would have changed 70 % of a class"),
+        (Evidence(excess=2.0), "labels disagree 2.0 times as much as honest ones would"),
+        (Evidence(gap_slices=3), "3 slices have no label between labelled ones"),
+        (Evidence(confidence=0.5), "the network is unsure (mean confidence 0.50)"),
+    ],
+)
+def test_each_reason_is_told(case, reason) -> None:
+    """One at a time."""
+    assert judge(case).reasons == (reason,)
+
+
+def test_a_case_with_nothing_to_say_has_no_reason() -> None:
+    """And no score."""
+    assert judge(Evidence((LIVER,), confidence=0.9)) == judge_cases([Evidence()])[0]
+
+
+def test_a_volume_far_from_the_cohorts_raises_the_score() -> None:
+    """Nine livers of about 100 voxels and one of 1000; among seven nobody knows what is usual."""
+    usual = [Evidence((ClassEvidence("liver", count, count, 0, 0),)) for count in range(96, 105)]
+    odd = Evidence((ClassEvidence("liver", 1000, 1000, 0, 0),))
+    verdict = judge_cases([*usual, odd])[-1]
+    assert verdict.score == pytest.approx(0.5)
+    assert verdict.reasons == ("liver: 10 times the usual volume",)
+    assert judge_cases([*usual[:6], odd])[-1].score == 0
+
+
+def test_gaps_between_labelled_slices_are_found_and_wide_ones_are_not() -> None:
+    """One slice between areas of 4 and 8 should have had 6; slices before the first and after the last are no gap."""
+    assert find_gaps(np.array([0, 4, 0, 8, 0, 0])) == (1, 6.0)
+    assert find_gaps(np.array([4, 0, 0, 4])) == (2, 8.0)
+    assert find_gaps(np.array([4, 0, 0, 0, 0, 0, 0, 4])) == (0, 0.0)
+    assert find_gaps(np.zeros(3, np.int64)) == (0, 0.0)
