@@ -112,7 +112,7 @@ def test_an_older_measurement_reads_as_one_without_trusted_cases(tmp_path: Path)
 def test_three_trusted_cases_calibrate_and_tell_the_bias(many: Folders, tmp_path: Path) -> None:
     """They are not judged; the factors and biases stand in the run, and the biases are told."""
     told: list[str] = []
-    small = (*ASKED, "network.width=4", "loss.scales=[[1, 1]]")
+    small = (*ASKED, "noise.steps=120", "loss.scales=[[1, 1]]")
     run = train(
         many.masks, out=tmp_path, set=small, epochs=1, seed=3, device="cpu", trusted=["case1", "case3", "case5"],
         progress=lambda event: told.append(event.notice) if event.stage == "noise" and event.notice else None,
