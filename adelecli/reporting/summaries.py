@@ -95,18 +95,24 @@ class Summary:
 
 
 def summarise_store(store: Store, watch: Callable[[int, int], None] | None = None) -> Summary:
-    """Read every case's record. A damaged case is listed as ``unreadable`` with the fault as its reason."""
+    """Read every case's record. A damaged case is listed as ``unreadable`` with the fault as its reason.
+
+    A case that was given all its original labels back is ``reverted``, whatever the run had made of it.
+    """
     records: list[Mapping[str, Any]] = []
     ids = store.case_ids()
     for number, case in enumerate(ids):
         try:
-            records.append(store.case_record(case))
+            record = store.case_record(case)
+            records.append(record | {"status": "reverted"} if store.is_reverted(case) else record)
         except CaseError as error:
             records.append({"id": case, "status": "unreadable", "error": error.fact})
         if watch is not None:
             watch(number + 1, len(ids))
     rows = _rank(ids, records)
-    foreground = [entry for row in rows if row.status in {"corrected", "unchanged"} for entry in row.classes]
+    foreground = [
+        entry for row in rows if row.status in {"corrected", "unchanged", "reverted"} for entry in row.classes
+    ]
     return Summary(
         cases=rows,
         classes=_total_classes(rows),

@@ -35,6 +35,16 @@ def test_the_queue_puts_the_largest_change_first_and_says_why(tmp_path: Path) ->
     assert liver.quartiles[1] == pytest.approx(-0.5)
 
 
+def test_a_reverted_case_has_left_the_queue(tmp_path: Path) -> None:
+    """Its labels are the original ones again: it is shown as reverted, and nothing of it counts as changed."""
+    store = make_store(tmp_path, images=False)
+    adelecli.revert(store.path, cases=["b"], reason="a test")
+    summary = summarise_store(store)
+    assert [case.id for case in summary.queue] == ["c", "a"]
+    assert dict(summary.by_status) == {"corrected": 2, "reverted": 1}
+    assert summary.changed_share == pytest.approx((24 + 48) / (3 * 96))
+
+
 def test_a_slice_is_shown_from_the_radiologists_side(tmp_path: Path) -> None:
     """On an LPS file (right to left, front to back) the axial picture is the file's own slice, unflipped."""
     store = make_store(tmp_path)
