@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from adelecli.labels.triage import ClassEvidence, Evidence, find_gaps, judge_cases, order_cases, share_changed
@@ -16,6 +16,7 @@ def judge(case: Evidence):
     return judge_cases([case])[0]
 
 
+@settings(deadline=None)
 @given(st.floats(0, 1), st.floats(0, 1))
 def test_more_disagreement_never_lowers_a_score(one, other) -> None:
     """Whatever else is equal."""
@@ -23,6 +24,7 @@ def test_more_disagreement_never_lowers_a_score(one, other) -> None:
     assert judge(Evidence(disagreement=low)).score <= judge(Evidence(disagreement=high)).score
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.booleans(), st.floats(0, 1)), max_size=10))
 def test_the_order_is_a_permutation_with_refused_cases_first(drawn) -> None:
     """Then the worst score first; equal scores by id."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from adelecli.store.collection import Store
@@ -34,6 +34,7 @@ def test_decisions_about_another_store_say_nothing(store: Store) -> None:
     assert read_decisions(Store(store.path, {**store.attributes, "id": "other"})) == ()
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.sampled_from("ab"), st.sampled_from([None, "liver"]), WORDS), max_size=12))
 def test_the_last_word_about_each_case_and_class_counts(drawn) -> None:
     """A word that was taken back is no word; a rejection is pending until it is noted as carried out."""
