@@ -29,7 +29,7 @@ from adelecli.pipeline.intake import pair_cases, read_labels
 from adelecli.pipeline.options import CorrectKeywords, CorrectOptions, StrPath
 from adelecli.pipeline.records import CaseRecord, ClassRecord, Report, Status
 from adelecli.pipeline.resumption import hash_inputs
-from adelecli.pipeline.rules import explain_idleness, make_rule
+from adelecli.pipeline.rules import explain_idleness, make_judge, make_rule
 from adelecli.pipeline.session import Command, Outcome, Session, Treatment
 from adelecli.progress import Callback, ignore_progress
 from adelecli.runtime.preparation import in_plane_spacing, plan_size
@@ -182,7 +182,8 @@ class _Corrector:
         present, open_slices = self._find_open_slices(old, rule)
         numbers = range(len(old)) if keep_map else sorted(open_slices)  # a map of confidence needs all of them
         gate, seen = rule.gate, np.zeros((4, len(self.table) - 1), np.int64)
-        for index, label, sure in segment_case(loaded.volume, self.session, numbers):
+        judge = make_judge(rule, old)
+        for index, label, sure in segment_case(loaded.volume, self.session, numbers, judge):
             with self.session.clock.stage("correct"):
                 new[index] = correct_labels(old[index], label, sure, rule, present=present)
                 if gate is not None and index in open_slices:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from adelecli.labels.classes import ClassTable
     from adelecli.pipeline.session import Session
+    from adelecli.runtime.segmentation import Judge
     from adelecli.scratch import Allocate
     from adelecli.volumes.cases import Case
     from adelecli.volumes.geometry import Geometry
@@ -103,12 +104,17 @@ def read_volume(case: Case, session: Session) -> Volume:
     return volume
 
 
-def segment_case(volume: Volume, session: Session, numbers: Sequence[int] | None = None) -> Iterator[Answer]:
-    """The network's answer for the canonical slices ``numbers`` (``None``: all), in order; counts its time as ``segment``."""
+def segment_case(
+    volume: Volume, session: Session, numbers: Sequence[int] | None = None, judge: Judge | None = None
+) -> Iterator[Answer]:
+    """The network's answer for the canonical slices ``numbers`` (``None``: all), in order; counts its time as ``segment``.
+
+    ``judge``: see `segment_volume`.
+    """
     geometry, seconds = volume.geometry, session.clock.seconds
     image = geometry.to_canonical(volume.array)
     begin = time.perf_counter()
-    for part in segment_volume(session.model, image, geometry.canonical_spacing, numbers):
+    for part in segment_volume(session.model, image, geometry.canonical_spacing, numbers, judge):
         seconds["segment"] = seconds.get("segment", 0.0) + time.perf_counter() - begin
         yield part
         begin = time.perf_counter()

@@ -17,12 +17,13 @@ import numpy as np
 from adelecli.labels.bias import estimate_bias, measure_offsets
 from adelecli.labels.classes import IGNORE
 from adelecli.labels.excess import LEAST_TRUSTED, Counts, Noise, count_overlap, estimate_noise
+from adelecli.labels.outline import choose_best, combine_slices
 from adelecli.progress import Progress
 from adelecli.training.dataset import find_training_rows
 from adelecli.training.loop import Experiment, train_epoch
 from adelecli.training.network import MultiScale
 from adelecli.training.noisefile import read_noise, write_noise
-from adelecli.training.relabelling import predict_rows
+from adelecli.training.relabelling import predict_probabilities
 from adelecli.training.settings import CorrectionSettings, LossSettings
 
 if TYPE_CHECKING:
@@ -99,6 +100,7 @@ def _compare(
 ) -> Noise:
     """The noise from at most ``noise.cases`` cases; model ``i`` has not seen the cases of half ``i``."""
     slices, classes = experiment.slices, experiment.classes
+    outline = experiment.settings.correction.outline
     known = np.array([case in slices.trusted for case in slices.case_ids])
     cases = choose_cases(np.array(sorted(half_of)), known, experiment.settings.noise.cases)
     trusted = known[cases]
@@ -109,15 +111,15 @@ def _compare(
         own = rows[slices.table["case"][rows] == case]
         labels = np.array(slices.labels[own])
         fresh, seen = (
-            np.concatenate([label for _, label, _ in predict_rows(models[half], slices, own, experiment.device)])
+            np.concatenate([part for _, part in predict_probabilities(models[half], slices, own, experiment.device)])
             for half in (half_of[case], 1 - half_of[case])
         )
-        agreed, either, area, edges = count_overlap(labels, fresh, classes)
-        ignored = np.where(labels == IGNORE, labels, fresh)
-        shared, shown, _, _ = count_overlap(ignored, seen, classes)
+        agreed, either, area, edges = count_overlap(labels, _move(fresh, labels, outline), classes)
+        drawn = np.where(labels == IGNORE, labels, choose_best(seen)[0])  # as if the other network had drawn the labels
+        shared, shown, _, _ = count_overlap(drawn, _move(fresh, drawn, outline), classes)
         table.append((agreed, either, shared, shown, area, edges))
         if calibrated:
-            offsets.append(measure_offsets(labels, fresh, classes))
+            offsets.append(measure_offsets(labels, choose_best(fresh)[0], classes))
     counts = Counts(*(np.array(column) for column in zip(*table, strict=True)))
     noise = estimate_noise(counts, trusted=trusted, seed=experiment.settings.seed)
     if not calibrated:
@@ -126,6 +128,11 @@ def _compare(
     biases = estimate_bias(total, points, trusted)
     entries = (replace(entry, bias=bias) for entry, bias in zip(noise.classes, biases, strict=True))
     return replace(noise, classes=tuple(entries))
+
+
+def _move(probabilities: NDArray[np.float32], labels: NDArray[np.uint8], outline: float) -> NDArray[np.uint8]:
+    """What correcting ``labels [n, H, W]`` in every pixel would make of them."""
+    return choose_best(combine_slices(probabilities, labels, outline))[0]
 
 
 def choose_cases(cases: NDArray[np.intp], trusted: NDArray[np.bool_], limit: int) -> NDArray[np.intp]:

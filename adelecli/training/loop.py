@@ -217,6 +217,7 @@ def correction_rule(learner: Learner, experiment: Experiment) -> Rule | None:
         fill_ignore=settings.fill_ignore,
         any_source=settings.any_source,
         gate=noise.gate if noise is not None else None,
+        outline=settings.outline,
     )
 
 

@@ -119,6 +119,8 @@ class CorrectionSettings(Struct, frozen=True, forbid_unknown_fields=True):
     guard: Share = 0.5
     """Cancel a correction that removes more than this share of a class from a case; 1 switches the guard off."""
     fill_ignore: bool = False
+    outline: Share = 0.0
+    """Weight with which predictions are averaged along the outline that the labels draw (``labels.outline``); 0: not at all."""
     any_source: bool = False
     """Let labels of classes that have not triggered take a prediction too."""
     scales: tuple[Scale, ...] | None = None
