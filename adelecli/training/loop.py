@@ -16,7 +16,7 @@ import torch
 
 from adelecli.labels.classes import IGNORE
 from adelecli.labels.correction import Rule
-from adelecli.labels.overlap import label_error
+from adelecli.labels.overlap import LabelErrorCounts, label_error
 from adelecli.progress import Progress
 from adelecli.training.batches import load_batches
 from adelecli.training.coteaching import teach_peer
@@ -254,6 +254,11 @@ def _label_error(
     if slices.clean is None:
         return None
     counts = label_error(slices.labels[rows], slices.clean[rows], labels, n_classes=experiment.classes).overall
+    return describe_error(counts)
+
+
+def describe_error(counts: LabelErrorCounts) -> dict[str, float | None]:
+    """Label error before and after, and broken per fixed pixel; ``None`` for what there is none of."""
     values = {"before": counts.error_before, "after": counts.error_after, "broken_per_fixed": counts.broken_per_fixed}
     return {name: float(v) if np.isfinite(v) else None for name, v in values.items()}
 
