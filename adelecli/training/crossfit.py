@@ -8,7 +8,7 @@ stopped here measures again and gets the same numbers; memory does not grow with
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -33,9 +33,12 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from adelecli.training.checkpoint import Learner
+    from adelecli.training.settings import Settings
 
 LEAST_CASES = 4
 """Fewer training cases than this cannot be halved and judged; their labels are corrected unasked, as the paper does."""
+ROUNDS = 3
+"""While some class is too badly known to be judged, the networks learn on, at most so many times ``noise.steps``."""
 _SEED = 7919  # the networks that are compared must not start as the one that is kept
 
 
@@ -56,43 +59,73 @@ def measure_noise(experiment: Experiment, start: Callable[[Experiment], Learner]
     measured = read_noise(folder)
     if measured is not None:
         return measured
-    half = np.random.default_rng((settings.seed, 5)).permutation(len(cases)) % 2
-    half_of = dict(zip(cases.tolist(), half.tolist(), strict=True))
+    sides = np.random.default_rng((settings.seed, 5)).permutation(len(cases)) % 2
+    half_of = dict(zip(cases.tolist(), sides.tolist(), strict=True))
     part_of = np.array([half_of[case] for case in experiment.slices.table["case"][rows].tolist()])
-    models = [_train_half(experiment, start, rows[part_of != part], part) for part in (0, 1)]
-    noise = _compare(experiment, models, rows, half_of)
+    halves = [_start_half(experiment, start, rows[part_of != part], part) for part in (0, 1)]
+    for number in range(1, ROUNDS + 1):
+        for half in halves:
+            _train_half(experiment, half, number)
+        models = [MultiScale(half.learner.teacher.eval(), ((1, 1),), experiment.divisor) for half in halves]
+        noise = _compare(experiment, models, rows, half_of)
+        if all(entry.judged for entry in noise.classes):
+            break
     write_noise(folder, noise)
     _tell_bias(experiment, noise)
     return noise
 
 
-def _train_half(
+@dataclass(frozen=True)
+class _Half:
+    """One of the two plain networks (cross-entropy, one scale), which slices it may see, and which half it is."""
+
+    learner: Learner
+    plain: Settings
+    rows: NDArray[np.intp]
+    part: int
+
+
+def _start_half(
     experiment: Experiment, start: Callable[[Experiment], Learner], rows: NDArray[np.intp], part: int
-) -> MultiScale:
-    """The moving average of a plain network (cross-entropy, one scale) after ``noise.steps`` steps on ``rows``."""
+) -> _Half:
     settings = experiment.settings
-    dice = settings.loss.dice_steps
     plain = msgspec.structs.replace(
         settings,
         seed=settings.seed + _SEED * (part + 1),
-        loss=LossSettings(scales=((1, 1),), weight=0.0, dice_steps=dice),
+        loss=LossSettings(scales=((1, 1),), weight=0.0, dice_steps=settings.loss.dice_steps),
         correction=CorrectionSettings(enabled=False),
         coteaching=type(settings.coteaching)(),
     )
-    alone = Experiment(plain, experiment.slices, experiment.names, experiment.device, lambda _: None)
-    learner = start(alone)
-    total = settings.noise.steps
-    size = settings.optimiser.batch_size
+    return _Half(start(_isolate(experiment, plain)), plain, rows, part)
+
+
+def _isolate(experiment: Experiment, plain: Settings) -> Experiment:
+    return Experiment(plain, experiment.slices, experiment.names, experiment.device, lambda _: None)
+
+
+def _train_half(experiment: Experiment, half: _Half, number: int) -> None:
+    """Train it to the end of the round ``number`` (from 1), of ``noise.steps`` steps each.
+
+    A round after the first one means that some class has not been learnt: then soft Dice, which small classes need, stays.
+    """
+    learner, steps = half.learner, experiment.settings.noise.steps
+    total = number * steps
+    dice = half.plain.loss.dice_steps if number == 1 else total
+    alone = _isolate(
+        experiment,
+        msgspec.structs.replace(half.plain, loss=msgspec.structs.replace(half.plain.loss, dice_steps=dice)),
+    )
+    size = half.plain.optimiser.batch_size
     while learner.step < total:
-        rng = np.random.default_rng((plain.seed, learner.epoch))
-        shown = rng.permutation(rows)[: (total - learner.step) * size]
+        rng = np.random.default_rng((half.plain.seed, learner.epoch))
+        shown = rng.permutation(half.rows)[: (total - learner.step) * size]
         before = learner.step
         train_epoch(learner, alone, shown, np.array(experiment.slices.labels[shown]))
         learner.epoch += 1
-        experiment.progress(Progress("noise", part * total + learner.step, 2 * total))
+        done = 2 * (number - 1) * steps + half.part * steps + learner.step - (number - 1) * steps
+        experiment.progress(Progress("noise", done, 2 * total))
         if learner.step == before:  # not one finite step in a whole pass: there is nothing to wait for
             break
-    return MultiScale(learner.teacher.eval(), ((1, 1),), experiment.divisor)
 
 
 def _compare(
