@@ -21,7 +21,7 @@ from adelecli.progress import Progress
 from adelecli.training.batches import load_batches
 from adelecli.training.coteaching import teach_peer
 from adelecli.training.dataset import plan_epoch, spread_rows
-from adelecli.training.descent import descend
+from adelecli.training.descent import descend, needs_dice
 from adelecli.training.distribution import ALONE, World
 from adelecli.training.keeping import gather_predictions, renew_kept, show_kept
 from adelecli.training.losses import jensen_shannon, soft_dice
@@ -170,7 +170,7 @@ def take_step(
         loss = loss + settings.loss.weight * terms["consistency"]
     if settings.loss.reduction == "sum":
         loss = loss * len(scales)
-    if learner.step < settings.loss.dice_steps:
+    if needs_dice(learner, settings):
         terms["dice"] = torch.stack([soft_dice(z, labels, pool) for z in logits]).mean()
         loss = loss + terms["dice"]
     total, *values = torch.stack([loss, *terms.values()]).tolist()  # one wait for the device, not one a term

@@ -91,7 +91,8 @@ class LossSettings(Struct, frozen=True, forbid_unknown_fields=True):
     gate: Share = 0.8
     """Consistency counts for images where the mean probability reaches this somewhere."""
     dice_steps: Natural = 300
-    """First steps in which soft Dice is added: cross-entropy alone may leave small classes unlearnt for long."""
+    """First steps in which soft Dice is added: cross-entropy alone may leave small classes unlearnt for long. It stays while some class
+    is (its IoU of the last epoch below ``descent.LEARNT``); 0: never."""
 
 
 class OnsetSettings(Struct, frozen=True, forbid_unknown_fields=True):
