@@ -68,7 +68,7 @@ def run_in_processes(cases: Iterable[Case], job: Job, workers: int) -> Generator
 def _run_pool(waiting: deque[Case], suspects: list[Case], job: Job, workers: int) -> Generator[Answer, None, None]:
     """Treat what is ``waiting`` until it is done or a worker dies; then the cases in hand are the ``suspects``."""
     context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_ignore_interrupts)
+    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=ignore_interrupts)
     running: dict[Future[Answer], Case] = {}
     try:
         while (waiting or running) and not suspects:
@@ -88,10 +88,11 @@ def _run_pool(waiting: deque[Case], suspects: list[Case], job: Job, workers: int
         pass
     finally:
         suspects.extend(running.values())
-        _close(pool, in_peace=not running)
+        close_pool(pool, in_peace=not running)
 
 
-def _close(pool: ProcessPoolExecutor, *, in_peace: bool) -> None:
+def close_pool(pool: ProcessPoolExecutor, *, in_peace: bool) -> None:
+    """End a pool; unless it ends ``in_peace``, its processes are stopped in the middle of their work."""
     processes = list((pool._processes or {}).values())  # the pool has no public way to stop its workers
     if not in_peace:
         for process in processes:
@@ -99,7 +100,7 @@ def _close(pool: ProcessPoolExecutor, *, in_peace: bool) -> None:
     pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _ignore_interrupts() -> None:
+def ignore_interrupts() -> None:
     """Ctrl-C reaches every process of the terminal; the parent alone decides what it means."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
@@ -107,13 +108,14 @@ def _ignore_interrupts() -> None:
 def treat_case(job: Job, case: Case) -> Answer:
     """Treat one case in this process, which opens its session and store for the first one and keeps them."""
     with _LOCK:  # where several threads of a process are asked, they take turns at its one session
-        session, treatment, store = _open(job)
+        session, treatment, store = open_job(job)
         session.clock.seconds.clear()
         record = run_case(case, treatment, session, store)
         return Answer(record, dict(session.clock.seconds), measure_peak_memory())
 
 
-def _open(job: Job) -> tuple[Session, Treatment, Store | None]:
+def open_job(job: Job) -> tuple[Session, Treatment, Store | None]:
+    """This process's session, treatment and store for ``job``, opened when it is asked for the first time."""
     if _OPEN.get("job") != job:  # options may hold a mapping, so a job cannot be hashed
         limit_threads()
         session = open_session(job.options, ignore_progress, job.store, path=job.model, threads=job.threads)
