@@ -77,7 +77,11 @@ def run_batch(command: Command, pairing: Pairing, out: StrPath, options: BatchOp
     cases = {case.id: case for case in pairing.cases if case.id in set(ids)}
     if options.max_ram_bytes is not None:
         check_budget(session.model, cases.values(), options.max_ram_bytes)
-    with nullcontext() if options.dry_run else hold_store(Path(out), shared=shard is not None):
+    with (
+        nullcontext()
+        if options.dry_run
+        else hold_store(Path(out), part=None if shard is None else f"{shard.number}of{shard.count}")
+    ):
         store = None if options.dry_run else _open_store(command, out, session, shard)
         run = _Run(command, session, store, shard)
         try:

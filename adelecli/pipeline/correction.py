@@ -17,6 +17,8 @@ import msgspec
 import numpy as np
 
 from adelecli.errors import CaseError
+from adelecli.intake.formats import pair_cases, read_labels
+from adelecli.intake.frames import make_frame
 from adelecli.keywords import read_keywords
 from adelecli.labels.classes import IGNORE, ClassTable
 from adelecli.labels.correction import Change, Rule, correct_labels, find_present, may_change
@@ -24,7 +26,6 @@ from adelecli.labels.entries import list_entries
 from adelecli.labels.triage import find_gaps
 from adelecli.pipeline.batch import run_batch
 from adelecli.pipeline.counting import any_changed, count_areas, count_slabs, describe_changes
-from adelecli.pipeline.frames import make_frame, read_table
 from adelecli.pipeline.inference import (
     ConfidenceSummary,
     ask_network,
@@ -33,12 +34,12 @@ from adelecli.pipeline.inference import (
     restore_volume,
     segment_case,
 )
-from adelecli.pipeline.intake import pair_cases, read_labels
 from adelecli.pipeline.options import CorrectKeywords, CorrectOptions, StrPath
 from adelecli.pipeline.records import CaseRecord, Report, Status
 from adelecli.pipeline.resumption import hash_inputs
 from adelecli.pipeline.rules import explain_idleness, make_judge, make_rule
 from adelecli.pipeline.session import Command, Outcome, Session, Treatment
+from adelecli.pipeline.tables import read_table
 from adelecli.progress import Callback, ignore_progress
 from adelecli.runtime.preparation import in_plane_spacing, plan_size
 from adelecli.scratch import cut_slabs, let_go

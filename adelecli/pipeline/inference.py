@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 
 from adelecli.errors import CaseError
-from adelecli.pipeline.intake import read_geometry, read_image
+from adelecli.intake.formats import read_geometry, read_image
 from adelecli.runtime.preparation import move_axis
 from adelecli.runtime.segmentation import segment_volume
 from adelecli.scratch import cut_slabs, let_go

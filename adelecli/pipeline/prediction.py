@@ -10,11 +10,12 @@ import msgspec
 import numpy as np
 
 from adelecli.errors import InputError
+from adelecli.intake.formats import list_images
+from adelecli.intake.frames import make_frame
 from adelecli.keywords import read_keywords
 from adelecli.labels.entries import list_entries
 from adelecli.pipeline.batch import run_batch
 from adelecli.pipeline.counting import count_slabs, describe_changes
-from adelecli.pipeline.frames import make_frame, read_table
 from adelecli.pipeline.inference import (
     ConfidenceSummary,
     ask_network,
@@ -23,11 +24,11 @@ from adelecli.pipeline.inference import (
     restore_volume,
     segment_case,
 )
-from adelecli.pipeline.intake import list_images
 from adelecli.pipeline.options import BatchKeywords, BatchOptions, StrPath
 from adelecli.pipeline.records import CaseRecord, Report
 from adelecli.pipeline.resumption import hash_inputs
 from adelecli.pipeline.session import Command, Outcome, Session, Treatment
+from adelecli.pipeline.tables import read_table
 from adelecli.progress import Callback, ignore_progress
 from adelecli.scratch import let_go
 from adelecli.store.arrays import hash_array
