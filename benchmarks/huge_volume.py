@@ -3,10 +3,11 @@
     python benchmarks/huge_volume.py --work /tmp/huge [--side 2000] [--depth 1000] [--max-ram 2GiB] [--times 1 2 4] [--kind nifti zarr]
 
 For each factor of ``--times`` a volume of ``side x side x (depth * factor)`` voxels is made (an int16 image and its uint8 mask, as
-uncompressed NIfTI or as OME-Zarr 0.5 in chunks of 16 slices, written slice by slice) and corrected by a process of its own, whose peak
-resident memory the kernel tells; then the same number of cases of the plain depth. With the defaults that is the volume of 2000 x 2000
-x 1000, whose files take 12 GB, and 48 GB at four times the depth. The network sees slices of ``--shown`` pixels, so that the time is that of
-everything else. Writes ``benchmarks/results/huge_volume.json``. A factor whose files do not fit the disk is left out, and said.
+uncompressed NIfTI or as OME-Zarr 0.5 in chunks of 16 slices, written slice by slice) and corrected by a process of its own, whose
+peak resident memory the kernel tells; then the same number of cases of the plain depth. With the defaults that is the volume of
+2000 x 2000 x 1000, whose files take 12 GB, and 48 GB at four times the depth. The network sees slices of ``--shown`` pixels, so that
+the time is that of everything else. Writes ``benchmarks/results/huge_volume.json``. A factor whose files do not fit the disk is left
+out, and said.
 """
 
 from __future__ import annotations
