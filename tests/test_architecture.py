@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "adelecli"
 FILES = sorted(PACKAGE.rglob("*.py"))
 
-LEAVES = {"errors", "flow", "keywords", "progress", "scratch", "version"}
+LEAVES = {"errors", "flow", "keywords", "processes", "progress", "scratch", "version"}
 PURE = {"labels", "dynamics"}
 EDGES = {"runtime", "store", "volumes"}
 PUBLIC = "the public API"  # adelecli/__init__.py, as in `import adelecli`
@@ -43,6 +43,7 @@ ARROWS = {
     "keywords": {"errors"},
     "scratch": {"errors"},
     "flow": set(),
+    "processes": set(),
     "progress": set(),
     "errors": set(),
     "version": set(),
@@ -87,6 +88,7 @@ PLAIN = {
     "progress": set(),
     "scratch": {"numpy"},
     "flow": set(),
+    "processes": set(),
     "version": set(),
     "cli": {"msgspec"},
 }

@@ -15,6 +15,7 @@ from queue import Empty
 from typing import TYPE_CHECKING, Any
 
 from adelecli.benchmarking.work import Task, perform_unit
+from adelecli.processes import close_pool, ignore_interrupts, shelter_start
 from adelecli.progress import Progress
 
 if TYPE_CHECKING:
@@ -69,16 +70,20 @@ def perform_all(units: Sequence[Sequence[Task]], board: Board, *, jobs: int, kee
     messages = context.Queue()
     by_key = {task.key: task for unit in units for task in unit}
     scores: list[RunScore] = []
-    with ProcessPoolExecutor(min(jobs, len(units)), context, _start_worker, (messages,)) as pool:
-        waiting: set[Future[list[RunScore]]] = {pool.submit(_perform_remotely, tuple(unit), keep) for unit in units}
-        try:
-            while waiting:
-                done, waiting = wait(waiting, timeout=0.2, return_when=FIRST_COMPLETED)
-                _pass_on(messages, by_key, board)
-                for future in done:
-                    scores += future.result()
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)
+    pool = ProcessPoolExecutor(min(jobs, len(units)), context, _start_worker, (messages,))
+    try:
+        with shelter_start():
+            waiting: set[Future[list[RunScore]]] = {pool.submit(_perform_remotely, tuple(unit), keep) for unit in units}
+        while waiting:
+            done, waiting = wait(waiting, timeout=0.2, return_when=FIRST_COMPLETED)
+            _pass_on(messages, by_key, board)
+            for future in done:
+                scores += future.result()
+    except KeyboardInterrupt:
+        close_pool(pool, in_peace=False)  # a training takes minutes, and goes on from its last epoch another time
+        raise
+    finally:
+        close_pool(pool, in_peace=True)
     return scores
 
 
@@ -93,6 +98,7 @@ def _pass_on(messages: Any, by_key: dict[str, Task], board: Board) -> None:
 
 def _start_worker(messages: Any) -> None:
     """Before torch is loaded: one thread for it, and the way back to the parent."""
+    ignore_interrupts()
     global _messages  # noqa: PLW0603 - a worker's only way to keep what its initialiser was given
     _messages = messages
     os.environ["OMP_NUM_THREADS"] = "1"

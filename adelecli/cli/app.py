@@ -62,11 +62,32 @@ In a folder that holds images/ and masks/:
 """
 
 
+def _show_schema(context: click.Context, _: click.Parameter, answer: str | None) -> None:
+    """Print the JSON Schema of an answer as it lies in the package, and end."""
+    if answer is None or context.resilient_parsing:
+        return
+    from importlib.resources import files
+
+    known = {file.name.rpartition("-")[0]: file for file in files("adelecli").joinpath("schemas").iterdir()}
+    if answer not in known:
+        raise click.BadParameter(f"'{answer}' has no schema; choose {', '.join(sorted(known))}")
+    click.echo(known[answer].read_text(encoding="utf-8"), nl=False)
+    context.exit()
+
+
 @click.group(cls=Program, help=HELP, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.option(
     "--version", is_flag=True, is_eager=True, expose_value=False, callback=print_version,
     help="Show the versions of what matters and the usable devices, and exit.",
 )  # fmt: skip
+@click.option(
+    "--schema",
+    metavar="COMMAND",
+    is_eager=True,
+    expose_value=False,
+    callback=_show_schema,
+    help="Print the JSON Schema of what COMMAND prints with --json (or: error, log).",
+)
 def program() -> None:
     """The group of all commands."""
 
@@ -75,5 +96,9 @@ def main(args: list[str] | None = None) -> NoReturn:
     """Run `adele` with `args` (default: the command line) and exit with the code of interface.md."""
     words = sys.argv[1:] if args is None else args
     sys.exit(
-        guard_exit(lambda: program.main(words, prog_name="adele", standalone_mode=False), as_json="--json" in words)
+        guard_exit(
+            lambda: program.main(words, prog_name="adele", standalone_mode=False),
+            as_json="--json" in words,
+            command=words[0] if words else "",
+        )
     )

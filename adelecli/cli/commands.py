@@ -1,7 +1,7 @@
 """What every command has in common, so that each command's own code is one library call.
 
-A command is a function `work(..., progress) -> Outcome`. `command(example=...)` gives it `-h`, `--json`, `-q`, `-v`, an
-example in its help, a display for its progress, and shows its outcome. Only what the user gave is passed on to the
+A command is a function `work(..., progress) -> Outcome`. `command(example=...)` gives it `-h`, `--json`, `-q`, `-v`, `--log-json`,
+an example in its help, a display for its progress, and shows its outcome. Only what the user gave is passed on to the
 library (an option left out is not mentioned), so that each default has one home: the library.
 """
 
@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import inspect
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 from click.core import ParameterSource
 
 from adelecli.cli.display import Display
+from adelecli.cli.naming import CaseNames
 from adelecli.errors import OK
 
 if TYPE_CHECKING:
@@ -22,14 +24,33 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
+    from adelecli.progress import Progress
+
 COMMON = (
     click.option(
         "--json", "as_json", is_flag=True, help="Print the result as one JSON object on stdout, nothing else."
     ),
     click.option("-q", "--quiet", is_flag=True, help="Show errors only (and, with --json, the object)."),
     click.option("-v", "--verbose", is_flag=True, help="Show every step as a line, also where stderr is no terminal."),
-    click.option("--log-ids", is_flag=True, help="Show case ids in progress lines as they are, not hashed."),
+    click.option(
+        "--log-json",
+        type=click.Path(path_type=Path),
+        metavar="FILE.jsonl",
+        help="Append what happens to this file, one JSON object a line (docs/machine.md).",
+    ),
+    click.option("--log-ids", is_flag=True, help="Show case ids in progress and log lines as they are, not hashed."),
 )
+
+
+@dataclass(frozen=True)
+class Talk:
+    """What the user said about how much is told, and where; the words of the options above."""
+
+    as_json: bool
+    quiet: bool
+    verbose: bool
+    log_json: Path | None
+    log_ids: bool
 
 
 @dataclass(frozen=True)
@@ -83,11 +104,13 @@ def command(*, example: str) -> Callable[[Callable[..., Outcome]], click.Command
     """Make a click command of a function that calls the library and returns its `Outcome`; the docstring is the help."""
 
     def decorate(work: Callable[..., Outcome]) -> click.Command:
-        def run(*, as_json: bool, quiet: bool, verbose: bool, log_ids: bool, **given: Any) -> int:
-            with Display(quiet=quiet, verbose=verbose, log_ids=log_ids) as display:
-                outcome = work(progress=display, **_drop_defaults(given))
+        def run(
+            *, as_json: bool, quiet: bool, verbose: bool, log_json: Path | None, log_ids: bool, **given: Any
+        ) -> int:
+            talk = Talk(as_json, quiet, verbose, log_json, log_ids)
+            outcome = _work_and_tell(work, _drop_defaults(given), talk)
             if outcome.told:
-                _present(outcome, as_json=as_json, quiet=quiet)
+                _present(outcome, work.__name__, as_json=as_json, quiet=quiet)
             return outcome.code
 
         for option in reversed(COMMON):
@@ -108,11 +131,31 @@ def _drop_defaults(given: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in given.items() if source(name) is not ParameterSource.DEFAULT}
 
 
-def _present(outcome: Outcome, *, as_json: bool, quiet: bool) -> None:
-    if as_json:
-        from adelecli.cli.rendering import encode_record
+def _work_and_tell(work: Callable[..., Outcome], given: dict[str, Any], talk: Talk) -> Outcome:
+    """Do the work while its progress is shown and, where that was asked for, logged."""
+    names = CaseNames(log_ids=talk.log_ids, known=given.get("cases", ()))
+    with Display(quiet=talk.quiet, verbose=talk.verbose, names=names) as display:
+        if talk.log_json is None:
+            return work(progress=display, **given)
+        from adelecli.cli.eventlog import EventLog
 
-        click.echo(encode_record(outcome.record))
+        with EventLog(talk.log_json, work.__name__, names) as log:
+
+            def tell(event: Progress) -> None:
+                log(event)
+                display(event)
+
+            outcome = work(progress=tell, **given)
+            log.finish(outcome.code)
+            return outcome
+
+
+def _present(outcome: Outcome, name: str, *, as_json: bool, quiet: bool) -> None:
+    if as_json:
+        from adelecli.cli.answers import VERSIONS
+        from adelecli.cli.rendering import encode_answer
+
+        click.echo(encode_answer(outcome.record, VERSIONS[name]))
     elif not quiet:
         from adelecli.cli.rendering import open_console
 

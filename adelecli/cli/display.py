@@ -7,7 +7,6 @@ by a salted short hash unless `--log-ids`, because a log outlives the terminal a
 
 from __future__ import annotations
 
-import os
 import sys
 import time
 from typing import TYPE_CHECKING, Protocol, Self
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Protocol, Self
 import click
 
 from adelecli.cli.epochs import CURVE, describe_epoch
+from adelecli.cli.naming import CaseNames
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -41,10 +41,12 @@ class Panel(Protocol):
 class Display:
     """The callback handed to the library; a context manager, so that the terminal is given back whatever happens."""
 
-    def __init__(self, *, quiet: bool = False, verbose: bool = False, log_ids: bool = False) -> None:
-        self._quiet, self._verbose, self._log_ids = quiet, verbose and not quiet, log_ids
+    def __init__(
+        self, *, quiet: bool = False, verbose: bool = False, log_ids: bool = False, names: CaseNames | None = None
+    ) -> None:
+        self._quiet, self._verbose = quiet, verbose and not quiet
+        self._names = names or CaseNames(log_ids=log_ids)
         self._live = sys.stderr.isatty() and not quiet
-        self._salt = os.urandom(8)
         self._panel: Panel | None = None
         self._said: set[str] = set()
         self._started = time.monotonic()
@@ -88,15 +90,10 @@ class Display:
         if event.total:
             parts.append(f"{event.done}/{event.total}")
         if event.case is not None:
-            parts.append(event.case if self._log_ids else self._hash(event.case))
+            parts.append(self._names.name(event.case))
         if CURVE in event.detail:
             parts.append(describe_epoch(event.detail))
         return " ".join(parts)
-
-    def _hash(self, case: str) -> str:
-        import hashlib  # only verbose lines pay for it
-
-        return "#" + hashlib.blake2s(case.encode(), key=self._salt, digest_size=4).hexdigest()
 
 
 def is_worth_a_line(event: Progress) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import signal
 import sys
+import time
 from typing import TYPE_CHECKING
 
 import click
@@ -20,14 +21,24 @@ if TYPE_CHECKING:
     from types import FrameType, TracebackType
 
 INTERNAL = AdeleError.exit_code
+ONE_REQUEST_S = 1.0
+"""Signals closer together are one request: `timeout` and schedulers send theirs to the process and to its group."""
+
+RESUMED_OTHERWISE = {
+    "bench": "the same command goes on where it stopped",
+    "demo": "remove its folder, or name another --out, to start again",
+}
+"""How to go on with an interrupted command that has no --resume."""
 
 
-def guard_exit(work: Callable[[], object], *, as_json: bool) -> int:
+def guard_exit(work: Callable[[], object], *, as_json: bool, command: str = "") -> int:
     """Run `work` and return the exit code of its end: what it returned, or the code of the error it raised.
+
+    `command` is the word that named it: an interruption is told with how to go on.
 
     An error nobody expected passes through, with its traceback, by way of Python's own hook, which exits with 1.
     """
-    signal.signal(signal.SIGTERM, _interrupt)
+    _listen()
     if as_json:
         sys.excepthook = _report_bug
     try:
@@ -37,10 +48,10 @@ def guard_exit(work: Callable[[], object], *, as_json: bool) -> int:
         return ConfigError.exit_code
     except click.UsageError as error:
         return _refuse(_describe_usage(error), ConfigError.exit_code, as_json=as_json)
-    except click.Abort as error:
-        if not isinstance(error.__cause__, KeyboardInterrupt):
+    except (click.Abort, KeyboardInterrupt) as error:  # click makes the one of the other while it runs
+        if not isinstance(error.__cause__ or error, KeyboardInterrupt):
             raise
-        return _refuse("interrupted; the run can be resumed with --resume", INTERRUPTED, as_json=as_json)
+        return _refuse(_describe_interruption(command), INTERRUPTED, as_json=as_json)
     except ModuleNotFoundError as error:
         if (error.name or "adelecli").startswith("adelecli"):
             raise
@@ -60,9 +71,24 @@ def _describe_missing(library: str) -> str:
     return f"{library} is not installed; {remedy}"
 
 
-def _interrupt(number: int, frame: FrameType | None) -> None:
-    """A polite request to stop is treated like the user's own Ctrl-C: what is finished stays, the rest can be resumed."""
-    raise KeyboardInterrupt(number, frame)
+def _listen() -> None:
+    """Let SIGTERM end the work as Ctrl-C does: what is finished stays, the rest can be resumed."""
+    heard = float("-inf")
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        nonlocal heard
+        before, heard = heard, time.monotonic()
+        if heard - before > ONE_REQUEST_S:  # a second exception would disturb the first one's tidying up
+            raise KeyboardInterrupt(number, frame)
+
+    signal.signal(signal.SIGTERM, interrupt)
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # `nohup` and `&` have it ignored; so be it
+        signal.signal(signal.SIGINT, interrupt)
+
+
+def _describe_interruption(command: str) -> str:
+    """One line that says how to go on."""
+    return f"interrupted; {RESUMED_OTHERWISE.get(command, 'the run can be resumed with --resume')}"
 
 
 def _describe_usage(error: click.UsageError) -> str:

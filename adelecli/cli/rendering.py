@@ -32,6 +32,12 @@ def encode_record(record: object) -> str:
     return msgspec.json.encode(record, enc_hook=_encode_foreign).decode()
 
 
+def encode_answer(record: object, version: int) -> str:
+    """What ``--json`` prints: the record with the version of its schema, unless it says that itself."""
+    answer = simplify_record(record)
+    return encode_record(answer if "schema" in answer else answer | {"schema": version})
+
+
 def simplify_record(record: object) -> Any:
     """The record as a JSON reader gets it: dicts, lists, strings and numbers."""
     return msgspec.json.decode(encode_record(record))

@@ -1,12 +1,10 @@
 """What `adele --version` prints: the first line for programs, the rest for whoever has to find out why two machines differ.
 
-What must hold: nothing heavy is imported for it, torch above all; what is not installed is said, not hidden.
+What must hold: nothing heavy is imported for it, torch above all, and nothing at all before it is asked for; what is not installed
+is said, not hidden.
 """
 
 from __future__ import annotations
-
-import platform
-from importlib.metadata import PackageNotFoundError, version
 
 import click
 
@@ -28,6 +26,8 @@ def print_version(context: click.Context, _: click.Parameter, wanted: bool) -> N
     """The callback of ``--version``: prints and ends the program with 0."""
     if not wanted or context.resilient_parsing:
         return
+    import platform
+
     from adelecli.pipeline.provenance import list_devices
 
     click.echo(f"adele {__version__}")
@@ -39,6 +39,8 @@ def print_version(context: click.Context, _: click.Parameter, wanted: bool) -> N
 
 
 def _tell_versions(names: tuple[str, ...]) -> list[str]:
+    from importlib.metadata import PackageNotFoundError, version
+
     found = {}
     for name in names:
         try:

@@ -16,7 +16,8 @@ from concurrent.futures.process import BrokenProcessPool
 from typing import TYPE_CHECKING, Any
 
 from adelecli.errors import CaseError
-from adelecli.pipeline.workers import close_pool, ignore_interrupts, open_job
+from adelecli.pipeline.workers import open_job
+from adelecli.processes import close_pool, ignore_interrupts, shelter_start
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -72,7 +73,8 @@ class SliceSharing:
         if self._pool is None:
             context = multiprocessing.get_context("spawn")
             self._pool = ProcessPoolExecutor(self._workers, mp_context=context, initializer=ignore_interrupts)
-        return self._pool.submit(answer_block, self._job, case, block)
+        with shelter_start():
+            return self._pool.submit(answer_block, self._job, case, block)
 
     def close(self) -> None:
         """End the processes, whatever they are doing."""

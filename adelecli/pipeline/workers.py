@@ -9,7 +9,6 @@ Processes are spawned, never forked: the runtime's threads do not survive a fork
 from __future__ import annotations
 
 import multiprocessing
-import signal
 from collections import deque
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -21,6 +20,7 @@ from adelecli.errors import CaseError, ModelError
 from adelecli.pipeline.execution import note_failure, run_case
 from adelecli.pipeline.provenance import measure_peak_memory
 from adelecli.pipeline.session import open_session
+from adelecli.processes import close_pool, ignore_interrupts, shelter_start
 from adelecli.progress import ignore_progress
 from adelecli.store.arrays import limit_threads
 from adelecli.store.collection import open_store
@@ -73,7 +73,8 @@ def _run_pool(waiting: deque[Case], suspects: list[Case], job: Job, workers: int
     try:
         while (waiting or running) and not suspects:
             while waiting and len(running) < AHEAD * workers:
-                future = pool.submit(treat_case, job, waiting[0])
+                with shelter_start():
+                    future = pool.submit(treat_case, job, waiting[0])
                 running[future] = waiting.popleft()  # only now: a pool that broke meanwhile takes nothing
             done, _ = wait(running, return_when=FIRST_COMPLETED)
             for future in done:
@@ -89,20 +90,6 @@ def _run_pool(waiting: deque[Case], suspects: list[Case], job: Job, workers: int
     finally:
         suspects.extend(running.values())
         close_pool(pool, in_peace=not running)
-
-
-def close_pool(pool: ProcessPoolExecutor, *, in_peace: bool) -> None:
-    """End a pool; unless it ends ``in_peace``, its processes are stopped in the middle of their work."""
-    processes = list((pool._processes or {}).values())  # the pool has no public way to stop its workers
-    if not in_peace:
-        for process in processes:
-            process.terminate()
-    pool.shutdown(wait=True, cancel_futures=True)
-
-
-def ignore_interrupts() -> None:
-    """Ctrl-C reaches every process of the terminal; the parent alone decides what it means."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def treat_case(job: Job, case: Case) -> Answer:

@@ -17,6 +17,7 @@ import numpy as np
 from adelecli.errors import ConfigError, InputError, OutputError
 from adelecli.keywords import read_keywords
 from adelecli.progress import Callback, Progress, ignore_progress
+from adelecli.runtime.contract import Contract  # noqa: TC001 - the schema of the answer is read off the annotations
 from adelecli.runtime.inspection import hash_weights
 from adelecli.training import runfolder
 from adelecli.training.contracting import choose_triggered, make_contract
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
     from onnx import ModelProto
 
     from adelecli.labels.excess import Noise
-    from adelecli.runtime.contract import Contract
     from adelecli.training.network import MultiScale
     from adelecli.training.settings import Scale, Settings
 

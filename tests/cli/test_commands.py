@@ -19,7 +19,7 @@ from adelecli.pipeline.corruption import CorruptionReport
 from adelecli.progress import Progress
 
 DESIGN = Path(__file__).parents[3] / "shared" / "design" / "interface.md"
-TALK = {"as_json", "quiet", "verbose", "log_ids"}
+TALK = {"as_json", "quiet", "verbose", "log_json", "log_ids"}
 ALIASES = {"folder": "images"}  # `predict` takes its images as an argument or as --images
 
 
@@ -182,5 +182,5 @@ def test_one_process_of_several_tells_the_result(adele, replace, monkeypatch, ra
 def test_common_options_come_last_in_the_help() -> None:
     """What is special about a command is read first."""
     names = [option.name for option in find_command("correct").params]
-    assert names[-len(COMMON) :] == ["as_json", "quiet", "verbose", "log_ids"]
+    assert names[-len(COMMON) :] == ["as_json", "quiet", "verbose", "log_json", "log_ids"]
     assert names[:2] == ["masks", "out"]
