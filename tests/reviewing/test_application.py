@@ -103,7 +103,9 @@ def test_a_review_in_a_browser_from_opening_to_restored_labels(guard: Guard, sto
     with open_tab(1200, 800) as tab:
         page = tab.page
         page.goto(guard.address)
-        page.wait_for_selector('#stage[data-shown="b/axial/1/difference"]')  # the queue comes with a later answer than the page
+        page.wait_for_selector(
+            '#stage[data-shown="b/axial/1/difference"]'
+        )  # the queue comes with a later answer than the page
         assert page.locator("#queue .id").all_inner_texts() == ["1 b", "2 c", "3 a"]
         page.keyboard.press("ArrowUp")
         page.wait_for_selector('#stage[data-shown="b/axial/2/difference"]')
