@@ -11,7 +11,7 @@ from adelecli.progress import Callback, Progress
 from adelecli.reporting.overlays import LEGEND, pick_colour
 from adelecli.reporting.pictures import Viewer, find_sources
 from adelecli.reporting.previews import Preview, draw_previews
-from adelecli.reporting.summaries import BINS, CaseRow, Summary, summarise_store
+from adelecli.reporting.summaries import BINS, PHRASES, CaseRow, Summary, summarise_store
 from adelecli.version import __version__
 
 if TYPE_CHECKING:
@@ -49,6 +49,7 @@ def describe_store(store: Store, images: Path | None, progress: Callback, max_by
         "bins": _label_bins(),
         "colours": {row.name: pick_colour(row.place) for row in summary.classes},
         "legend": LEGEND,
+        "phrases": PHRASES,
         "provenance": flatten_record({"store": store.id, "written by": f"adele {__version__}", "run": store.run()}),
         "total": len(summary.cases),
         "drawn": drawn,
