@@ -247,3 +247,22 @@ def test_the_page_works_in_a_browser(tmp_path: Path) -> None:
         assert tab.page.evaluate("document.documentElement.scrollWidth") == 360
         assert tab.faults == []
         assert tab.requests == [Path(page.path).as_uri()]
+
+
+def test_printed_every_case_is_there_on_white_with_its_labels(tmp_path: Path) -> None:
+    """Also from a dark, narrow window, and far below its edge: the header, all columns of the table, the pictures."""
+    store = make_store(tmp_path, {f"{number:02d}": 1 + number % 3 for number in range(6)})
+    page = Path(adelecli.report(store.path, images=tmp_path / "images").path)
+    with open_tab(380, 500, "dark") as tab:
+        tab.page.goto(page.as_uri())
+        tab.page.emulate_media(media="print")
+        heads = tab.page.locator(".case h3")
+        assert sorted(heads.all_inner_texts()) == [f"{number:02d}" for number in range(6)]
+        assert all(head.is_visible() for head in heads.all())
+        assert tab.page.locator(".queue th").evaluate_all("all => all.every((one) => one.offsetWidth > 0)")
+        assert not tab.page.locator(".bar").is_visible()
+        style = tab.page.evaluate("getComputedStyle(document.body).backgroundColor")
+        assert style == "rgb(255, 255, 255)"
+        # a picture that waits until it is scrolled to is missing on paper
+        assert tab.page.evaluate("[...document.images].every((one) => one.loading !== 'lazy' && one.naturalWidth > 0)")
+        assert tab.page.pdf(format="A4").startswith(b"%PDF")
