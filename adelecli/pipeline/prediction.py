@@ -14,8 +14,9 @@ from adelecli.keywords import read_keywords
 from adelecli.labels.entries import list_entries
 from adelecli.pipeline.batch import run_batch
 from adelecli.pipeline.correction import count_slabs, describe_changes
+from adelecli.pipeline.evidence import ConfidenceSummary, cut_slices
 from adelecli.pipeline.frames import make_frame, read_table
-from adelecli.pipeline.inference import ConfidenceSummary, cut_slices, read_volume, restore_volume, segment_case
+from adelecli.pipeline.inference import read_volume, restore_volume, segment_case
 from adelecli.pipeline.intake import list_images
 from adelecli.pipeline.options import BatchKeywords, BatchOptions, StrPath
 from adelecli.pipeline.records import CaseRecord, Report

@@ -25,8 +25,8 @@ from adelecli.pipeline.checkup import CheckedCase, Checkup, Machinery
 from adelecli.pipeline.correction import encode_volume
 from adelecli.pipeline.discovery import VARIABLE, WEIGHTS
 from adelecli.pipeline.estimation import Workload, estimate_run
+from adelecli.pipeline.evidence import cut_slices
 from adelecli.pipeline.frames import read_table
-from adelecli.pipeline.inference import cut_slices
 from adelecli.pipeline.intake import pair_cases, read_geometry, read_labels
 from adelecli.pipeline.options import CheckKeywords, CheckOptions, CorrectOptions, StrPath, match_ids
 from adelecli.pipeline.rules import make_rule

@@ -195,6 +195,7 @@ def weigh_record(record: Mapping[str, Any]) -> Evidence:
         confidence=record.get("mean_confidence"),
         excess=record.get("excess"),
         gap_slices=int(record.get("gap_slices") or 0),
+        jumps=record.get("jumps"),
         refused=record.get("status") == "quarantined",
     )
 
