@@ -24,12 +24,16 @@ PUBLIC = "the public API"  # adelecli/__init__.py, as in `import adelecli`
 
 ARROWS = {
     "cli": {PUBLIC, "benchmarking", "showcase", "reviewing", "pipeline", "reporting", "training"} | LEAVES,
-    PUBLIC: {"benchmarking", "showcase", "reviewing", "pipeline", "reporting", "training"} | EDGES | PURE | LEAVES,
+    PUBLIC: {"benchmarking", "showcase", "reviewing", "pipeline", "intake", "reporting", "training"}
+    | EDGES
+    | PURE
+    | LEAVES,
     "reviewing": {PUBLIC, "reporting", "store", "volumes"} | LEAVES,
     "showcase": {PUBLIC, "pipeline", "reporting", "training"} | EDGES | PURE | LEAVES,
     "benchmarking": {PUBLIC, "pipeline", "reporting", "training"} | EDGES | PURE | LEAVES,
-    "pipeline": EDGES | PURE | LEAVES,
-    "training": {"reporting"} | EDGES | PURE | LEAVES,  # report: a run folder holds its own plots
+    "pipeline": {"intake"} | EDGES | PURE | LEAVES,
+    "training": {"intake", "reporting"} | EDGES | PURE | LEAVES,  # report: a run folder holds its own plots
+    "intake": {"store", "volumes"} | PURE | LEAVES,
     "reporting": {"store", "volumes"} | PURE | LEAVES,
     "runtime": PURE | LEAVES,
     "store": PURE | LEAVES,

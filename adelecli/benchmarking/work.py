@@ -183,14 +183,15 @@ def _score_corrected(task: Task, run: Path, plan: dict[str, Any], fixed: Path | 
 
 def _list_triples(task: Task, run: Path, plan: dict[str, Any], fixed: Path | None) -> Iterator[CaseTriple]:
     """The training cases with their noisy, true and corrected labels, slices first."""
-    from adelecli.training.dataset import choose_spread
+    from adelecli.training.dataset import choose_spread, find_place
 
     axis = plan["grid"]["axis"]
     table = ClassTable(tuple(plan["class_ids"]), tuple(plan["class_names"]), plan["ignore"])
     noisy, true = ({case.id: case.mask for case in list_masks(place).cases} for place in (task.labels, task.clean))
     store = open_store(run / "labels.zarr") if fixed is None else None
     held_out = set(plan["val_cases"])
-    for case in (entry["id"] for entry in plan["cases"] if entry["id"] not in held_out):
+    learnt = [entry["id"] for entry in plan["cases"] if entry["id"] not in held_out]
+    for number, case in enumerate(learnt):
         source, truth = noisy[case], true[case]
         assert source is not None
         assert truth is not None
@@ -207,7 +208,9 @@ def _list_triples(task: Task, run: Path, plan: dict[str, Any], fixed: Path | Non
             true=read_indices(truth, table, axis),
             corrected=after,
             spacing=_order_spacing(geometry, axis),
-            rows=choose_spread(((before > 0) & (before != IGNORE)).any((1, 2)), task.slices_per_case),
+            rows=choose_spread(
+                ((before > 0) & (before != IGNORE)).any((1, 2)), task.slices_per_case, find_place(number)
+            ),
             spoilt=case in task.spoilt,
         )
 

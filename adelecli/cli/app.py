@@ -13,7 +13,7 @@ from typing import NoReturn
 import click
 
 from adelecli.cli.failures import guard_exit
-from adelecli.version import __version__
+from adelecli.cli.versions import print_version
 
 COMMANDS = {
     "demo": "learning",
@@ -76,7 +76,10 @@ def _show_schema(context: click.Context, _: click.Parameter, answer: str | None)
 
 
 @click.group(cls=Program, help=HELP, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
-@click.version_option(__version__, prog_name="adele", message="%(prog)s %(version)s")
+@click.option(
+    "--version", is_flag=True, is_eager=True, expose_value=False, callback=print_version,
+    help="Show the versions of what matters and the usable devices, and exit.",
+)  # fmt: skip
 @click.option(
     "--schema",
     metavar="COMMAND",

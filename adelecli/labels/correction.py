@@ -36,7 +36,8 @@ class Rule:
     of the same slice, of the volume, or anywhere (``none``). ``fill_ignore``: ignored pixels may take a prediction too.
     ``protect``: classes that neither lose nor gain a pixel. ``any_source``: the label may be of any class, triggered or
     not (the reference code's half for natural images); the prediction must still lie in {0} and U. ``gate``: cases that
-    it does not admit stay as they are; ``correct_labels`` sees slices, so whoever holds the whole case asks it.
+    it does not admit stay as they are; ``correct_labels`` sees slices, so whoever holds the whole case asks it. ``outline``: the
+    weight with which the prediction is averaged along the label's outline before (``labels.outline``); so does who has probabilities.
     """
 
     tau: tuple[float, ...]
@@ -46,6 +47,7 @@ class Rule:
     protect: frozenset[int] = frozenset()
     any_source: bool = False
     gate: Gate | None = None
+    outline: float = 0.0
 
     @property
     def active(self) -> frozenset[int]:

@@ -6,9 +6,14 @@ which shows when two networks that learnt from different cases disagree with eac
 twice alike, which costs the more the more outline a structure has. Only what goes beyond both speaks against the labels. What must
 hold: labels whose disagreement is explained count as clean, and nothing of them is corrected; all is a function of counts.
 
-Per case and class, on one grid: ``D = 1 - IoU(labels, out-of-fold prediction)``, ``N = 1 - IoU(out-of-fold, in-fold prediction)``,
+The network's word is the one that corrections go by: its prediction averaged along the outline of the labels (``labels.outline``), which
+takes most of its own error away and leaves most of theirs.
+
+Per case and class, on one grid: ``D = 1 - IoU(labels, out-of-fold prediction along their outline)``; ``N`` the same with the in-fold
+prediction in the place of the labels, as if that network had drawn them;
 ``B`` the outline in pixels per pixel of area, of labels and prediction together; honest labels would have
-``D0**2 = VARIANCE N**2 + (JITTER B)**2``. A case's *excess* is the mean of ``D / D0`` over the classes. Over all
+``D0**2 = VARIANCE N**2 + (JITTER B)**2``. A case's *excess* is the mean of ``D / D0`` over the classes, its own N drawn halfway to that of
+all cases, because of a few slices it is known badly. Over all
 cases it is a mixture of clean (around 1) and noisy ones, told apart by the local false discovery rate with an empirical null
 (Efron, "Large-scale simultaneous hypothesis testing", JASA 2004).
 Cases that are known to be right (*trusted*) say what honest disagreement is on these data: ``D0`` of each class is multiplied by their
@@ -27,10 +32,12 @@ from adelecli.labels.classes import IGNORE, IndexArray
 
 VARIANCE = 0.75
 """How much of the squared disagreement of two networks one network's own error is."""
-JITTER = 0.62
+JITTER = 0.34
 """How far apart, in pixels of the network's grid, two honest outlines of one structure lie."""
-POWER = 2.8
-"""How label error adds to what is expected, ``D**p = D0**p + error**p``: both sit at the same outlines and partly cancel."""
+POWER = 2.0
+"""How label error adds to what is expected, ``D**p = D0**p + error**p``: as independent errors do."""
+SHRINKAGE = 0.5
+"""How far a case's squared N is drawn to that of all cases."""
 LEAST_EXCESS = 1.1
 """A class whose pooled ``D / D0`` stays below this counts as clean: the constants are not known better than that."""
 MOST_DISAGREEMENT = 0.4
@@ -50,8 +57,8 @@ _Array = npt.NDArray[np.float64]
 class Counts:
     """Pixels per case and foreground class, all ``[cases, K - 1]``; concatenate to add cases.
 
-    ``agreed``, ``seen``: in both of labels and out-of-fold prediction, in at least one. ``shared``, ``shown``: the same for the
-    out-of-fold and the in-fold prediction. ``area``, ``edges``: pixels, and pixel sides on the outline, of the labels and of the
+    ``agreed``, ``seen``: in both of labels and out-of-fold prediction, in at least one. ``shared``, ``shown``: the same with the
+    in-fold prediction in the place of the labels. ``area``, ``edges``: pixels, and pixel sides on the outline, of the labels and of the
     out-of-fold prediction added: an outline that was drawn too small alone would excuse itself.
     """
 
@@ -220,16 +227,22 @@ def _calibrate(counts: Counts) -> _Array:
 
 def _pool(counts: Counts, cases: npt.NDArray[np.intp], factor: _Array | float) -> tuple[_Array, _Array, _Array]:
     """D, D0 (times ``factor``) and N of each class over ``cases`` together."""
-    agreed, seen, shared, shown, area, edges = (
-        getattr(counts, name)[cases].sum(0) for name in ("agreed", "seen", "shared", "shown", "area", "edges")
-    )
-    network = _divide(shown - shared, shown)
-    return _divide(seen - agreed, seen), _expect(network, area, edges) * factor, network
+    total = _sum(counts, cases)
+    network = _divide(total.shown - total.shared, total.shown)
+    disagreement = _divide(total.seen - total.agreed, total.seen)
+    return disagreement, _expect(network, total.area, total.edges) * factor, network
+
+
+def _sum(counts: Counts, cases: npt.NDArray[np.intp] | slice = slice(None)) -> Counts:
+    """Over the ``cases`` together, each ``[K - 1]``."""
+    return Counts(*(getattr(counts, field.name)[cases].sum(0) for field in fields(counts)))
 
 
 def _case_ratios(counts: Counts, factor: _Array) -> _Array:
     """``D / D0`` of each case and class ``[cases, K - 1]``; NaN where the class is not there."""
-    expected = _expect(_divide(counts.shown - counts.shared, counts.shown), counts.area, counts.edges)
+    own, pooled = (_divide(part.shown - part.shared, part.shown) for part in (counts, _sum(counts)))
+    network = np.sqrt(SHRINKAGE * pooled**2 + (1 - SHRINKAGE) * own**2)
+    expected = _expect(network, counts.area, counts.edges)
     return _divide(_divide(counts.seen - counts.agreed, counts.seen), expected * factor)
 
 

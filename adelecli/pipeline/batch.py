@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import platform
 import time
-from contextlib import closing, nullcontext
+from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,6 +26,7 @@ from adelecli.pipeline.records import CaseRecord, ModelRecord, Report, RunRecord
 from adelecli.pipeline.resumption import find_finished
 from adelecli.pipeline.session import Command, Job, Session, Treatment, open_session
 from adelecli.pipeline.shards import Shard, find_shard, freeze_cases
+from adelecli.pipeline.sharing import SliceSharing
 from adelecli.pipeline.workers import run_in_processes
 from adelecli.progress import Callback, Progress
 from adelecli.store.collection import Store, create_store
@@ -33,7 +34,7 @@ from adelecli.store.locking import hold_store
 from adelecli.version import __version__
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from adelecli.volumes.cases import Case, Pairing
 
@@ -76,7 +77,11 @@ def run_batch(command: Command, pairing: Pairing, out: StrPath, options: BatchOp
     cases = {case.id: case for case in pairing.cases if case.id in set(ids)}
     if options.max_ram_bytes is not None:
         check_budget(session.model, cases.values(), options.max_ram_bytes)
-    with nullcontext() if options.dry_run else hold_store(Path(out), shared=shard is not None):
+    with (
+        nullcontext()
+        if options.dry_run
+        else hold_store(Path(out), part=None if shard is None else f"{shard.number}of{shard.count}")
+    ):
         store = None if options.dry_run else _open_store(command, out, session, shard)
         run = _Run(command, session, store, shard)
         try:
@@ -136,23 +141,42 @@ def _treat_all(run: _Run, treatment: Treatment, cases: list[Case]) -> None:
         run.keep(record)
     todo = [case for case in cases if case.id not in finished]
     options = session.options
-    if options.workers > 1 or options.scheduler is not None:
+    if options.scheduler is not None or 1 < options.workers <= len(todo):
         _treat_elsewhere(run, todo, announce)
     else:
-        with closing(run_cases(todo, treatment, session, run.store, announce)) as records:
+        with _share_slices(run), closing(run_cases(todo, treatment, session, run.store, announce)) as records:
             for record in records:
                 run.keep(record)
     session.progress(Progress(run.command.name, len(cases), len(cases)))
 
 
-def _treat_elsewhere(run: _Run, cases: list[Case], announce: Callable[[str], None]) -> None:
+def _give_away(run: _Run) -> Job:
+    """What worker processes need; this process's own session of the network, which is memory, is given up."""
     options, model = run.session.options, run.session.model
-    job = Job(run.command, options, model.path.absolute(), model.sha256, None if run.store is None else run.store.path)
-    run.session.model = replace(model, _session=None, _buffers=None)  # the workers have their own; this one is memory
+    run.session.model = replace(model, _session=None, _buffers=None)
+    return Job(run.command, options, model.path.absolute(), model.sha256, None if run.store is None else run.store.path)
+
+
+@contextmanager
+def _share_slices(run: _Run) -> Iterator[None]:
+    """While this is open, the slices of each case are shared by the workers, where there are more of them than cases."""
+    workers = run.session.options.workers
+    if workers < 2:
+        yield
+        return
+    run.session.sharing = SliceSharing(_give_away(run), workers)
+    try:
+        yield
+    finally:
+        run.session.sharing.close()
+
+
+def _treat_elsewhere(run: _Run, cases: list[Case], announce: Callable[[str], None]) -> None:
+    options, job = run.session.options, _give_away(run)
     if options.scheduler is not None:
         answers = run_on_cluster(cases, job, options.scheduler)
     else:
-        answers = run_in_processes(cases, job, min(options.workers, max(1, len(cases))))
+        answers = run_in_processes(cases, job, options.workers)
     try:
         for answer in answers:
             announce(answer.record.id)

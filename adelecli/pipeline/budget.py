@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from adelecli.errors import CaseError, ConfigError
-from adelecli.pipeline.intake import read_geometry
+from adelecli.intake.formats import read_geometry
 from adelecli.pipeline.provenance import measure_peak_memory
 from adelecli.runtime.preparation import in_plane_spacing, pad_image, plan_size
 from adelecli.runtime.tiling import choose_tile

@@ -10,11 +10,11 @@ import msgspec
 import numpy as np
 
 from adelecli.errors import CaseError, ConfigError, OutputError
+from adelecli.intake.frames import restore_geometry
 from adelecli.keywords import read_keywords
 from adelecli.labels.entries import rebuild_table
 from adelecli.pipeline.archives import Archive, open_archive
 from adelecli.pipeline.filing import open_folder, write_text
-from adelecli.pipeline.frames import restore_geometry
 from adelecli.pipeline.options import StrPath, match_ids
 from adelecli.pipeline.records import choose_exit_code
 from adelecli.progress import Callback, Progress, ignore_progress

@@ -17,20 +17,29 @@ import msgspec
 import numpy as np
 
 from adelecli.errors import CaseError
+from adelecli.intake.formats import pair_cases, read_labels
+from adelecli.intake.frames import make_frame
 from adelecli.keywords import read_keywords
 from adelecli.labels.classes import IGNORE, ClassTable
-from adelecli.labels.correction import Change, Rule, correct_labels, count_changes, find_present, may_change
+from adelecli.labels.correction import Change, Rule, correct_labels, find_present, may_change
 from adelecli.labels.entries import list_entries
 from adelecli.labels.triage import find_gaps
 from adelecli.pipeline.batch import run_batch
-from adelecli.pipeline.frames import make_frame, read_table
-from adelecli.pipeline.inference import ConfidenceSummary, cut_slices, read_volume, restore_volume, segment_case
-from adelecli.pipeline.intake import pair_cases, read_labels
+from adelecli.pipeline.counting import any_changed, count_areas, count_slabs, describe_changes
+from adelecli.pipeline.inference import (
+    ConfidenceSummary,
+    ask_network,
+    cut_slices,
+    read_volume,
+    restore_volume,
+    segment_case,
+)
 from adelecli.pipeline.options import CorrectKeywords, CorrectOptions, StrPath
-from adelecli.pipeline.records import CaseRecord, ClassRecord, Report, Status
+from adelecli.pipeline.records import CaseRecord, Report, Status
 from adelecli.pipeline.resumption import hash_inputs
-from adelecli.pipeline.rules import explain_idleness, make_rule
+from adelecli.pipeline.rules import explain_idleness, make_judge, make_rule
 from adelecli.pipeline.session import Command, Outcome, Session, Treatment
+from adelecli.pipeline.tables import read_table
 from adelecli.progress import Callback, ignore_progress
 from adelecli.runtime.preparation import in_plane_spacing, plan_size
 from adelecli.scratch import cut_slabs, let_go
@@ -42,9 +51,12 @@ from adelecli.volumes.cases import find_masks
 from adelecli.volumes.reading import check_pair
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
     from numpy.typing import NDArray
 
     from adelecli.labels.classes import LabelArray
+    from adelecli.pipeline.inference import Answer
     from adelecli.pipeline.records import Hashes
     from adelecli.scratch import Allocate
     from adelecli.volumes.cases import Case
@@ -134,7 +146,7 @@ class _Corrector:
     def treat(self, case: Case, loaded: _Loaded) -> Outcome:
         assert case.mask is not None
         geometry, allocate, original = loaded.labels.geometry, self.session.scratch.allocate, loaded.labels.array
-        work = self._correct_volume(geometry, loaded, self._choose_rule(case))
+        work = self._correct_volume(case, loaded)
         with self.session.clock.stage("count"):
             refused = any(change.share > self.max_change for change in work.changes[1:])
             after = loaded.indices if refused else work.after
@@ -171,8 +183,14 @@ class _Corrector:
             return self.rule
         return replace(self.rule, triggered=frozenset(), gate=None)
 
-    def _correct_volume(self, geometry: Geometry, loaded: _Loaded, rule: Rule) -> _Work:
-        """Ask the network about the slices that could change and apply ``rule`` to them, one by one."""
+    def answer(self, case: Case, loaded: _Loaded, numbers: Sequence[int]) -> Iterator[Answer]:
+        axis = self.session.model.contract.grid.axis
+        drawn = cut_slices(loaded.labels.geometry.to_canonical(loaded.indices), axis)
+        return segment_case(loaded.volume, self.session, numbers, make_judge(self._choose_rule(case), drawn))
+
+    def _correct_volume(self, case: Case, loaded: _Loaded) -> _Work:
+        """Ask the network about the slices that could change and apply the rule to them, one by one."""
+        geometry, rule = loaded.labels.geometry, self._choose_rule(case)
         axis, keep_map = self.session.model.contract.grid.axis, self.session.options.confidence_maps
         allocate = self.session.scratch.allocate
         before = loaded.indices
@@ -182,7 +200,7 @@ class _Corrector:
         present, open_slices = self._find_open_slices(old, rule)
         numbers = range(len(old)) if keep_map else sorted(open_slices)  # a map of confidence needs all of them
         gate, seen = rule.gate, np.zeros((4, len(self.table) - 1), np.int64)
-        for index, label, sure in segment_case(loaded.volume, self.session, numbers):
+        for index, label, sure in ask_network(self.session, self, case, loaded, numbers):
             with self.session.clock.stage("correct"):
                 new[index] = correct_labels(old[index], label, sure, rule, present=present)
                 if gate is not None and index in open_slices:
@@ -243,52 +261,3 @@ def _copy_volume(volume: NDArray[np.uint8], allocate: Allocate) -> NDArray[np.ui
         copy[part] = volume[part]
         let_go(copy, volume)
     return copy
-
-
-def count_areas(slices: NDArray[np.uint8]) -> NDArray[np.int64]:
-    """Foreground pixels (class indices but ``IGNORE``) of each of ``slices [S, H, W]``."""
-    areas = np.zeros(len(slices), np.int64)
-    for index, one in enumerate(slices):
-        areas[index] = np.count_nonzero((one > 0) & (one != IGNORE))
-        let_go(slices)
-    return areas
-
-
-def count_slabs(before: NDArray[np.uint8], after: NDArray[np.uint8], n_classes: int) -> tuple[Change, ...]:
-    """``count_changes`` of two volumes ``[Z, Y, X]``, slab by slab."""
-    total = (Change(),) * n_classes
-    for part in cut_slabs(before):
-        found = count_changes(before[part], after[part], n_classes)
-        total = tuple(one + other for one, other in zip(total, found, strict=True))
-        let_go(before, after)
-    return total
-
-
-def any_changed(changes: tuple[Change, ...]) -> bool:
-    """Whether any voxel changed its class."""
-    return any(change.added or change.removed for change in changes)
-
-
-def describe_changes(table: ClassTable, changes: tuple[Change, ...], geometry: Geometry) -> tuple[ClassRecord, ...]:
-    """The changes of every class in voxels and, where the file has millimetres, in mm3."""
-    voxel = None if geometry.kind == "raster" else float(np.prod(geometry.spacing))
-
-    def volume(count: int) -> float | None:
-        return None if voxel is None else round(count * voxel, 3)
-
-    return tuple(
-        ClassRecord(
-            id=number,
-            name=name,
-            voxels_before=change.before,
-            voxels_after=change.after,
-            voxels_added=change.added,
-            voxels_removed=change.removed,
-            mm3_before=volume(change.before),
-            mm3_after=volume(change.after),
-            mm3_added=volume(change.added),
-            mm3_removed=volume(change.removed),
-            changed_share=round(change.share, 6),
-        )
-        for number, name, change in zip(table.ids, table.names, changes, strict=True)
-    )

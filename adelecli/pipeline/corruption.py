@@ -15,13 +15,13 @@ import msgspec
 import numpy as np
 
 from adelecli.errors import CaseError, ConfigError, OutputError
+from adelecli.intake.formats import list_masks, read_labels
 from adelecli.keywords import read_keywords
 from adelecli.labels.noise.registry import FAMILIES, corrupt_labels
 from adelecli.labels.overlap import LabelErrorCounts, confusion, iou_scores, label_error
 from adelecli.pipeline.comparison import collect_classes
 from adelecli.pipeline.conversion import write_class_names
 from adelecli.pipeline.filing import open_folder, write_text
-from adelecli.pipeline.intake import list_masks, read_labels
 from adelecli.pipeline.records import choose_exit_code
 from adelecli.pipeline.scores import average, drop_infinite
 from adelecli.progress import Callback, Progress, ignore_progress

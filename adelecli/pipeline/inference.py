@@ -5,13 +5,14 @@ Nothing here holds more of the network's output than one slice: class scores tim
 
 from __future__ import annotations
 
+import math
 import time
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
 from adelecli.errors import CaseError
-from adelecli.pipeline.intake import read_image
+from adelecli.intake.formats import read_geometry, read_image
 from adelecli.runtime.preparation import move_axis
 from adelecli.runtime.segmentation import segment_volume
 from adelecli.scratch import cut_slabs, let_go
@@ -23,7 +24,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from adelecli.labels.classes import ClassTable
-    from adelecli.pipeline.session import Session
+    from adelecli.pipeline.session import Session, Treatment
+    from adelecli.runtime.segmentation import Judge
     from adelecli.scratch import Allocate
     from adelecli.volumes.cases import Case
     from adelecli.volumes.geometry import Geometry
@@ -103,12 +105,33 @@ def read_volume(case: Case, session: Session) -> Volume:
     return volume
 
 
-def segment_case(volume: Volume, session: Session, numbers: Sequence[int] | None = None) -> Iterator[Answer]:
-    """The network's answer for the canonical slices ``numbers`` (``None``: all), in order; counts its time as ``segment``."""
+def ask_network(
+    session: Session, treatment: Treatment, case: Case, loaded: Any, numbers: Sequence[int]
+) -> Iterator[Answer]:
+    """``treatment.answer``, by this process or by those that share the case; either way the same."""
+    if session.sharing is None or len(numbers) < 2:
+        yield from treatment.answer(case, loaded, numbers)
+        return
+    begin, seconds = time.perf_counter(), session.clock.seconds
+    shape = read_geometry(case.images[0]).canonical_shape
+    pixels = math.prod(shape) // shape["zyx".index(session.model.contract.grid.axis)]
+    for part in session.sharing.ask(case, numbers, pixels):
+        seconds["segment"] = seconds.get("segment", 0.0) + time.perf_counter() - begin
+        yield part
+        begin = time.perf_counter()
+
+
+def segment_case(
+    volume: Volume, session: Session, numbers: Sequence[int] | None = None, judge: Judge | None = None
+) -> Iterator[Answer]:
+    """The network's answer for the canonical slices ``numbers`` (``None``: all), in order; counts its time as ``segment``.
+
+    ``judge``: see `segment_volume`.
+    """
     geometry, seconds = volume.geometry, session.clock.seconds
     image = geometry.to_canonical(volume.array)
     begin = time.perf_counter()
-    for part in segment_volume(session.model, image, geometry.canonical_spacing, numbers):
+    for part in segment_volume(session.model, image, geometry.canonical_spacing, numbers, judge):
         seconds["segment"] = seconds.get("segment", 0.0) + time.perf_counter() - begin
         yield part
         begin = time.perf_counter()

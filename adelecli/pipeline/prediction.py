@@ -10,26 +10,37 @@ import msgspec
 import numpy as np
 
 from adelecli.errors import InputError
+from adelecli.intake.formats import list_images
+from adelecli.intake.frames import make_frame
 from adelecli.keywords import read_keywords
 from adelecli.labels.entries import list_entries
 from adelecli.pipeline.batch import run_batch
-from adelecli.pipeline.correction import count_slabs, describe_changes
-from adelecli.pipeline.frames import make_frame, read_table
-from adelecli.pipeline.inference import ConfidenceSummary, cut_slices, read_volume, restore_volume, segment_case
-from adelecli.pipeline.intake import list_images
+from adelecli.pipeline.counting import count_slabs, describe_changes
+from adelecli.pipeline.inference import (
+    ConfidenceSummary,
+    ask_network,
+    cut_slices,
+    read_volume,
+    restore_volume,
+    segment_case,
+)
 from adelecli.pipeline.options import BatchKeywords, BatchOptions, StrPath
 from adelecli.pipeline.records import CaseRecord, Report
 from adelecli.pipeline.resumption import hash_inputs
 from adelecli.pipeline.session import Command, Outcome, Session, Treatment
+from adelecli.pipeline.tables import read_table
 from adelecli.progress import Callback, ignore_progress
 from adelecli.scratch import let_go
 from adelecli.store.arrays import hash_array
 from adelecli.volumes.listing import IMAGE_FOLDERS
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
     from numpy.typing import NDArray
 
     from adelecli.labels.classes import ClassTable
+    from adelecli.pipeline.inference import Answer
     from adelecli.pipeline.records import Hashes
     from adelecli.volumes.cases import Case
     from adelecli.volumes.reading import Volume
@@ -74,6 +85,9 @@ class _Predictor:
     def read(self, case: Case) -> tuple[Hashes, Volume]:
         return hash_inputs(case), read_volume(case, self.session)
 
+    def answer(self, case: Case, loaded: tuple[Hashes, Volume], numbers: Sequence[int]) -> Iterator[Answer]:  # noqa: ARG002
+        return segment_case(loaded[1], self.session, numbers)
+
     def treat(self, case: Case, loaded: tuple[Hashes, Volume]) -> Outcome:
         """Every slice is run: there is no label that could stay as it is."""
         hashes, volume = loaded
@@ -82,7 +96,7 @@ class _Predictor:
         keep_map = self.session.options.confidence_maps
         confidence = ConfidenceSummary(geometry.canonical_shape, axis, allocate if keep_map else None)
         slices = cut_slices(geometry.to_canonical(indices), axis)
-        for index, label, sure in segment_case(volume, self.session):
+        for index, label, sure in ask_network(self.session, self, case, loaded, range(len(slices))):
             slices[index] = label
             confidence.add(index, sure, label > 0)
             let_go(indices)

@@ -18,6 +18,7 @@ import msgspec
 import numpy as np
 
 from adelecli.errors import CaseError
+from adelecli.intake.formats import pair_cases, read_geometry, read_labels
 from adelecli.keywords import read_keywords
 from adelecli.labels.classes import IGNORE, MAX_ID
 from adelecli.labels.correction import find_present, may_change
@@ -25,12 +26,11 @@ from adelecli.pipeline.checkup import CheckedCase, Checkup, Machinery
 from adelecli.pipeline.correction import encode_volume
 from adelecli.pipeline.discovery import VARIABLE, WEIGHTS
 from adelecli.pipeline.estimation import Workload, estimate_run
-from adelecli.pipeline.frames import read_table
 from adelecli.pipeline.inference import cut_slices
-from adelecli.pipeline.intake import pair_cases, read_geometry, read_labels
 from adelecli.pipeline.options import CheckKeywords, CheckOptions, CorrectOptions, StrPath, match_ids
 from adelecli.pipeline.rules import make_rule
 from adelecli.pipeline.session import open_session
+from adelecli.pipeline.tables import read_table
 from adelecli.progress import Callback, Progress, ignore_progress
 from adelecli.runtime.devices import describe_build
 from adelecli.scratch import Scratch, cut_slabs, let_go

@@ -15,6 +15,8 @@ from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING
 
+from adelecli.errors import AdeleError
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -51,6 +53,21 @@ def list_libraries() -> dict[str, str]:
         except PackageNotFoundError:
             continue
     return found
+
+
+def list_devices() -> list[str]:
+    """What ``--device`` can name on this machine: ``cpu`` and each GPU, or why there is none."""
+    from adelecli.runtime.devices import find_problem, survey_cuda
+
+    try:
+        facts = survey_cuda()
+    except AdeleError as error:
+        return [f"none ({error})"]
+    problem = find_problem(facts)
+    if problem is not None:
+        return ["cpu", f"no GPU ({problem})"]
+    count = facts.driver.count if facts.driver is not None else 1
+    return ["cpu", *(f"cuda:{index}" for index in range(count))]
 
 
 def describe_platform() -> str:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from adelecli.errors import CaseError, ConfigError
-from adelecli.pipeline.intake import hash_input
+from adelecli.intake.formats import hash_input
 from adelecli.pipeline.records import CaseRecord, Hashes
 
 if TYPE_CHECKING:

@@ -8,11 +8,16 @@ from typing import TYPE_CHECKING
 from adelecli.errors import ConfigError
 from adelecli.labels.correction import Rule
 from adelecli.labels.excess import Gate
+from adelecli.labels.outline import choose_best, combine_outline
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from adelecli.labels.classes import ClassTable
     from adelecli.pipeline.options import CorrectOptions
     from adelecli.runtime.contract import Contract
+    from adelecli.runtime.segmentation import Judge
 
 
 def make_rule(contract: Contract, table: ClassTable, options: CorrectOptions) -> Rule:
@@ -34,13 +39,27 @@ def make_rule(contract: Contract, table: ClassTable, options: CorrectOptions) ->
     if named & protect:
         both = ", ".join(table.names[index] for index in sorted(named & protect))
         raise ConfigError(f"{both}: both in `classes` and in `protect`", remedy="leave it in one of them")
-    constraint = options.constraint or contract.constraint
+    constraint, outline = options.constraint or contract.constraint, contract.outline
     gate = contract.gate
     if gate is None or named:  # who names classes has judged the cases
-        return Rule(tuple(tau), (named or triggered) - {0}, constraint, protect=protect)
+        return Rule(tuple(tau), (named or triggered) - {0}, constraint, protect=protect, outline=outline)
     network = tuple(math.nan if value is None else value for value in gate.network)
     judge = Gate(network, gate.threshold, gate.factor)
-    return Rule(tuple(tau), triggered - {0}, constraint, protect=protect, gate=judge)
+    return Rule(tuple(tau), triggered - {0}, constraint, protect=protect, gate=judge, outline=outline)
+
+
+def make_judge(rule: Rule, slices: NDArray[np.uint8]) -> Judge | None:
+    """How the probabilities of a slice become label and confidence: averaged along the outlines drawn in ``slices [S, H, W]``.
+
+    ``None`` where the rule asks for no such average: the network's best class is wanted as it is.
+    """
+    if not (rule.outline and rule.active):
+        return None
+
+    def judge(index: int, probabilities: NDArray[np.float32]) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+        return choose_best(combine_outline(probabilities, slices[index], rule.outline))
+
+    return judge
 
 
 def explain_idleness(options: CorrectOptions) -> str:

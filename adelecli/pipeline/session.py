@@ -20,13 +20,15 @@ from adelecli.runtime.models import Model, open_model
 from adelecli.scratch import KEEP_BYTES, Scratch
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     import numpy as np
     from numpy.typing import NDArray
 
+    from adelecli.pipeline.inference import Answer
     from adelecli.pipeline.options import BatchOptions
     from adelecli.pipeline.records import CaseRecord
+    from adelecli.pipeline.sharing import SliceSharing
     from adelecli.store.frame import Frame
     from adelecli.volumes.cases import Case
 
@@ -51,6 +53,8 @@ class Session:
     clock: Clock = field(default_factory=Clock)
     scratch: Scratch = field(default_factory=Scratch)
     notices: list[str] = field(default_factory=list)
+    sharing: SliceSharing | None = None
+    """The processes that share each case's slices; ``None``: this process asks the network itself."""
 
     def notify(self, notice: str | None) -> None:
         """Show a line to whoever watches, and keep it for the report."""
@@ -64,6 +68,9 @@ class Treatment(Protocol):
 
     def read(self, case: Case) -> Any:
         """Read the case's files and hold them to each other; what comes out is handed to ``treat``."""
+
+    def answer(self, case: Case, loaded: Any, numbers: Sequence[int]) -> Iterator[Answer]:
+        """The network's word on the canonical slices ``numbers``, in order: a function of the case's files alone."""
 
     def treat(self, case: Case, loaded: Any) -> Outcome:
         """Ask the network and make what is to be published."""

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from adelecli.errors import CaseError
+from adelecli.intake.formats import list_masks, read_labels
+from adelecli.intake.frames import restore_geometry
 from adelecli.labels.entries import rebuild_table
-from adelecli.pipeline.frames import restore_geometry
-from adelecli.pipeline.intake import list_masks, read_labels
 from adelecli.store.collection import open_store
 from adelecli.volumes.listing import is_remote, is_zarr_image
 from adelecli.volumes.naming import read_class_table

@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Unpack
 import msgspec
 
 from adelecli.errors import OK, CaseError, OutputError
+from adelecli.intake.formats import hash_input, list_images, list_masks, pair_cases, read_labels
 from adelecli.keywords import read_keywords
 from adelecli.pipeline.discovery import find_model
-from adelecli.pipeline.intake import hash_input, list_images, list_masks, pair_cases, read_labels
 from adelecli.pipeline.options import VerifyKeywords, VerifyOptions
 from adelecli.pipeline.records import CaseRecord
 from adelecli.pipeline.resumption import hash_inputs

@@ -95,13 +95,14 @@ def _run_pool(waiting: deque[Case], suspects: list[Case], job: Job, workers: int
 def treat_case(job: Job, case: Case) -> Answer:
     """Treat one case in this process, which opens its session and store for the first one and keeps them."""
     with _LOCK:  # where several threads of a process are asked, they take turns at its one session
-        session, treatment, store = _open(job)
+        session, treatment, store = open_job(job)
         session.clock.seconds.clear()
         record = run_case(case, treatment, session, store)
         return Answer(record, dict(session.clock.seconds), measure_peak_memory())
 
 
-def _open(job: Job) -> tuple[Session, Treatment, Store | None]:
+def open_job(job: Job) -> tuple[Session, Treatment, Store | None]:
+    """This process's session, treatment and store for ``job``, opened when it is asked for the first time."""
     if _OPEN.get("job") != job:  # options may hold a mapping, so a job cannot be hashed
         limit_threads()
         session = open_session(job.options, ignore_progress, job.store, path=job.model, threads=job.threads)

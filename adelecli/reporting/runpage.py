@@ -47,6 +47,7 @@ def describe_run(place: Path) -> dict[str, Any]:
     return {
         "title": place.resolve().name,
         "finished": bool(state.get("finished")),
+        "labels": state.get("labels"),
         "epochs": len(history),
         "minutes": sum(record.get("seconds") or 0.0 for record in history) / 60,
         "classes": _describe_classes(history, names),

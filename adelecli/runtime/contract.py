@@ -129,7 +129,7 @@ class Contract(msgspec.Struct, frozen=True, kw_only=True):
     the multiple to which the graph itself pads its sizes, ``padding``: by repetition of the border, or with zeros.
     ``batch``: the only batch size that the graph takes (``None``: any). ``tiles``: ``None`` takes whole slices.
     ``precision``: of the arithmetic in the graph; inputs and outputs are float32 in any case. ``gate``: ``None`` corrects every
-    case.
+    case. ``outline``: the weight with which predictions are averaged along the outline of the label (`labels.outline`).
 
     ``run`` says where the weights come from (``id``, ``data``: fingerprint of all training inputs, ``versions``...),
     ``parity`` how the export was proved, ``validation`` what was measured at export, ``weights_sha256`` is
@@ -153,6 +153,7 @@ class Contract(msgspec.Struct, frozen=True, kw_only=True):
     tiles: Tiles | None = None
     precision: Precision = "fp32"
     constraint: Constraint
+    outline: Share = 0.0
     gate: GateEntry | None = None
     run: dict[str, Any]
     parity: dict[str, Any]

@@ -7,6 +7,7 @@ save time). The next slices are prepared while the network works on these.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -26,13 +27,16 @@ from adelecli.runtime.tiling import blend_tiles, choose_overlap, choose_tile
 from adelecli.scratch import let_go
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
     from adelecli.runtime.models import Model
 
+    Shape = tuple[int, int]
+    Answer = tuple[NDArray[np.uint8], NDArray[np.float32]]
     Slice = tuple[int, NDArray[np.uint8], NDArray[np.float32]]
+    Judge = Callable[[int, NDArray[np.float32]], Answer]
     Prepared = tuple[Sequence[int], NDArray[np.float32]]
 
 BATCH_PIXELS = 1 << 14
@@ -43,17 +47,27 @@ GPU_BATCH_PIXELS = 1 << 20
 """The same on a GPU, which is idle between runs; the last run is filled up, so that all have one shape."""
 
 
+@dataclass(frozen=True)
+class Preparation:
+    """How the slices of a volume become network input: their intensities, and the size to which they are brought."""
+
+    normalise: Normaliser
+    size: tuple[int, int]
+
+
 def segment_volume(
     model: Model,
     image: NDArray[np.generic],
     spacing: tuple[float, float, float],
     numbers: Sequence[int] | None = None,
+    judge: Judge | None = None,
 ) -> Iterator[Slice]:
     """Segment ``image`` [C, Z, Y, X] (canonical grid, native dtype) with voxels of ``spacing`` (z, y, x) mm.
 
     Yields (index, label, confidence) for each slice along the contract's axis, in order: ``label`` uint8 [H, W] holds
     class indices (0..K-1, not the label ids of files), ``confidence`` float32 [H, W] is their probability. ``numbers``:
-    only these slices (ascending), with the values that they have among all.
+    only these slices (ascending), with the values that they have among all. ``judge``: what makes label and confidence of a slice
+    from its number and its probabilities [K, H, W], where the best class and its probability are not wanted.
     `preparation.move_axis` with that axis shows where a slice belongs. Where the contract resamples, or a slice is run in
     tiles, the probabilities are brought back to the volume's grid before the best class is taken. Raises CaseError at once
     when the image does not suit the model, and on the way when memory runs out or a result is not finite.
@@ -66,18 +80,19 @@ def segment_volume(
     height, width = slices.shape[-2:]
     size = plan_size(height, width, in_plane_spacing(spacing, contract.grid.axis), contract.grid)
     chosen = range(slices.shape[1]) if numbers is None else numbers
-    return _segment_slices(model, slices, chosen, normalise, size)
+    return _segment_slices(model, slices, chosen, Preparation(normalise, size), judge)
 
 
 def _segment_slices(
     model: Model,
     slices: NDArray[np.generic],
     chosen: Sequence[int],
-    normalise: Normaliser,
-    size: tuple[int, int],
+    preparation: Preparation,
+    judge: Judge | None,
 ) -> Iterator[Slice]:
     """Prepare, run and bring back the ``chosen`` of ``slices`` [C, S, H, W], as many at once as a run may hold."""
     on_gpu = model.device.name != "cpu"
+    size, shape = preparation.size, (slices.shape[-2], slices.shape[-1])
     step = max(1, (GPU_BATCH_PIXELS if on_gpu else BATCH_PIXELS) // (size[0] * size[1]))
 
     def prepare() -> Iterator[Prepared]:
@@ -85,12 +100,14 @@ def _segment_slices(
             part = chosen[start : start + step]
             taken = np.stack([slices[:, number] for number in part], axis=1)
             let_go(slices)
-            yield part, resize_image(normalise(taken), size).swapaxes(0, 1)
+            yield part, resize_image(preparation.normalise(taken), size).swapaxes(0, 1)
 
     for part, prepared in read_ahead(prepare()):
         batch = _fill_up(prepared, min(step, len(chosen))) if on_gpu else prepared
-        labels, confidences = _segment_batch(model, batch, slices.shape[-2:])
-        for number, label, confidence in zip(part, labels, confidences, strict=False):  # what fills up comes last
+        answers = (
+            _segment_batch(model, batch, shape) if judge is None else _judge_batch(model, batch, shape, part, judge)
+        )
+        for number, (label, confidence) in zip(part, answers, strict=False):  # what fills up comes last
             if not np.isfinite(confidence).all():
                 fact = f"the prediction of slice {number} is not finite"
                 raise CaseError(fact, remedy="look for values in the image that are not numbers")
@@ -102,29 +119,36 @@ def _fill_up(prepared: NDArray[np.float32], count: int) -> NDArray[np.float32]:
     return prepared if missing <= 0 else np.concatenate([prepared, np.repeat(prepared[-1:], missing, axis=0)])
 
 
-def _segment_batch(
-    model: Model, prepared: NDArray[np.float32], shape: tuple[int, ...]
-) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
-    """Labels and confidences [N, *shape] of ``prepared`` [N, C, h, w], seen on the canvas of the training."""
+def _segment_batch(model: Model, prepared: NDArray[np.float32], shape: Shape) -> Iterator[Answer]:
+    """Label and confidence [*shape] of each of ``prepared`` [N, C, h, w], seen on the canvas of the training."""
     height, width = prepared.shape[-2:]
-    tile = choose_tile((height, width), model.contract)
-    if tile is not None:
-        return _segment_tiles(model, prepared, tile, shape)
-    if (height, width) == shape:
+    if choose_tile((height, width), model.contract) is None and (height, width) == shape:
         label, confidence = model.run(pad_image(prepared, model.contract.grid.canvas))
-        return label[:, :height, :width], confidence[:, :height, :width]
-    answers = [choose_classes(one, (shape[0], shape[1])) for one in _run_padded(model, prepared)]
-    return np.stack([label for label, _ in answers]), np.stack([confidence for _, confidence in answers])
+        return zip(label[:, :height, :width], confidence[:, :height, :width], strict=True)
+    return (choose_classes(one, shape) for one in _compute_probabilities(model, prepared))
 
 
-def _segment_tiles(
-    model: Model, prepared: NDArray[np.float32], tile: tuple[int, int], shape: tuple[int, ...]
-) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
-    """The same for slices that are run in tiles, one slice at a time: only its probabilities are held."""
+def _judge_batch(
+    model: Model, prepared: NDArray[np.float32], shape: Shape, part: Sequence[int], judge: Judge
+) -> Iterator[Answer]:
+    """What ``judge`` says of the slices ``part``: their probabilities at their own size, one slice after another."""
+    for number, probabilities in zip(part, _compute_probabilities(model, prepared), strict=False):
+        sized = probabilities if probabilities.shape[1:] == shape else _resize_classes(probabilities, shape)
+        yield judge(number, sized)
+
+
+def _compute_probabilities(model: Model, prepared: NDArray[np.float32]) -> Iterator[NDArray[np.float32]]:
+    """Probabilities [K, h, w] of each of ``prepared`` [N, C, h, w]; where slices are run in tiles, those of one slice are held."""
+    tile = choose_tile((prepared.shape[-2], prepared.shape[-1]), model.contract)
+    if tile is None:
+        return iter(_run_padded(model, prepared))
     overlap = choose_overlap(model.contract)
-    blended = (blend_tiles(image, lambda part: _run_padded(model, part), tile, overlap) for image in prepared)
-    answers = [choose_classes(one, (shape[0], shape[1])) for one in blended]
-    return np.stack([label for label, _ in answers]), np.stack([confidence for _, confidence in answers])
+    return (blend_tiles(image, lambda part: _run_padded(model, part), tile, overlap) for image in prepared)
+
+
+def _resize_classes(probabilities: NDArray[np.float32], shape: Shape) -> NDArray[np.float32]:
+    """Class by class, which keeps a plane in the processor's cache."""
+    return np.stack([resize_image(plane, shape) for plane in probabilities])
 
 
 def _run_padded(model: Model, image: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -32,8 +32,8 @@ _TRIES, _PATIENCE = 100, 10
 
 
 @contextmanager
-def hold_store(path: Path, *, shared: bool = False) -> Iterator[None]:
-    """Hold the store at ``path`` (there or not yet) for the block, alone or, ``shared``, with other parts of one run.
+def hold_store(path: Path, *, part: str | None = None) -> Iterator[None]:
+    """Hold the store at ``path`` (there or not yet) for the block, alone or, as the ``part`` of a run (its name), with its other parts.
 
     Raises ``OutputError`` in one line when another process holds it, or when its folder cannot be written.
     """
@@ -41,8 +41,19 @@ def hold_store(path: Path, *, shared: bool = False) -> Iterator[None]:
         yield
         return
     lock = lock_path(path.resolve())
-    with reporting_write_errors(path):
-        handle = _acquire(lock, path, shared=shared)
+    with _hold(lock, path, shared=part is not None):
+        if part is None:
+            yield
+            return
+        # the same part started twice would treat every case of it twice, and each would replace the other's
+        with _hold(lock.with_name(f"{lock.name}-{part}"), path, shared=False):
+            yield
+
+
+@contextmanager
+def _hold(lock: Path, store: Path, *, shared: bool) -> Iterator[None]:
+    with reporting_write_errors(store):
+        handle = _acquire(lock, store, shared=shared)
     try:
         yield
     finally:

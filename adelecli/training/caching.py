@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from adelecli.errors import CaseError
+from adelecli.intake.formats import read_image, read_labels
 from adelecli.labels.classes import IGNORE
 from adelecli.progress import Progress
 from adelecli.runtime.preparation import fit_normaliser, move_axis, resize_image, resize_labels, restore_axis
 from adelecli.training.dataset import create_cache
 from adelecli.training.survey import find_canvas
-from adelecli.volumes.reading import read_image, read_labels
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

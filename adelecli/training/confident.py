@@ -11,7 +11,6 @@ import shutil
 from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 
 from adelecli.errors import InputError
 from adelecli.labels.classes import IGNORE
@@ -22,12 +21,12 @@ from adelecli.training.checkpoint import load_checkpoint
 from adelecli.training.dataset import find_training_rows, open_slices
 from adelecli.training.loop import Experiment
 from adelecli.training.plan import read_plan
+from adelecli.training.relabelling import predict_probabilities
 from adelecli.training.resolving import read_settings
 from adelecli.training.trainer import choose_device, start_learner
 from adelecli.volumes.writing import write_labels
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -36,8 +35,6 @@ if TYPE_CHECKING:
     from adelecli.training.dataset import Slices
     from adelecli.training.network import MultiScale
     from adelecli.training.plan import RunPlan
-
-BATCH = 32
 
 
 def write_fixed_masks(run: Path, out: Path, *, device: str = "auto", progress: Callback = ignore_progress) -> None:
@@ -59,8 +56,8 @@ def write_fixed_masks(run: Path, out: Path, *, device: str = "auto", progress: C
     thresholds = _find_thresholds(model, slices, rows, experiment)
     fixed = np.array(slices.labels)
     rows = rows[~slices.is_trusted[rows]]
-    for part, labels, probabilities in _predict(model, slices, rows, experiment.device):
-        fixed[part] = fix_labels(labels, probabilities, thresholds)
+    for part, probabilities in predict_probabilities(model, slices, rows, experiment.device):
+        fixed[part] = fix_labels(np.array(slices.labels[part]), probabilities, thresholds)
     out.mkdir(parents=True, exist_ok=True)
     _write_masks(out, slices, fixed, plan, progress)
     del slices, experiment
@@ -70,22 +67,12 @@ def write_fixed_masks(run: Path, out: Path, *, device: str = "auto", progress: C
 def _find_thresholds(
     model: MultiScale, slices: Slices, rows: NDArray[np.intp], experiment: Experiment
 ) -> NDArray[np.float64]:
-    parts = [measure_confidence(labels, p) for _, labels, p in _predict(model, slices, rows, experiment.device)]
+    found = predict_probabilities(model, slices, rows, experiment.device)
+    parts = [measure_confidence(np.array(slices.labels[part]), probabilities) for part, probabilities in found]
     total = parts[0]
     for part in parts[1:]:
         total = total + part
     return total.thresholds
-
-
-@torch.inference_mode()
-def _predict(
-    model: MultiScale, slices: Slices, rows: NDArray[np.intp], device: torch.device
-) -> Iterator[tuple[NDArray[np.intp], NDArray[np.uint8], NDArray[np.float32]]]:
-    """Batches of rows, their labels ``[n, H, W]`` and probabilities ``[n, K, H, W]``."""
-    for start in range(0, len(rows), BATCH):
-        part = rows[start : start + BATCH]
-        image = torch.from_numpy(np.ascontiguousarray(slices.images[part])).to(device)
-        yield part, np.array(slices.labels[part]), model.probabilities(image).float().cpu().numpy()
 
 
 def _write_masks(out: Path, slices: Slices, fixed: NDArray[np.uint8], plan: RunPlan, progress: Callback) -> None:

@@ -23,6 +23,16 @@ def refuse_conflicts(settings: Settings, world: World) -> None:
             "correction.predictions = epoch needs slices that stay in place, but augment.* moves them",
             remedy="use correction.predictions=eval, or no flip, rotate, scale and shift",
         )
+    if correction.enabled and correction.predictions == "epoch" and correction.outline:
+        raise ConfigError(
+            "correction.outline needs probabilities, but correction.predictions = epoch keeps the best class alone",
+            remedy="use correction.predictions=eval, or correction.outline=0",
+        )
+    if correction.enabled and settings.noise.enabled and not correction.outline:
+        raise ConfigError(
+            "noise.enabled judges cases by predictions along their outline, but correction.outline = 0",
+            remedy="use noise.enabled=false, or give correction.outline its 0.75",
+        )
     if world.size > 1:
         _refuse_several(settings, world)
 

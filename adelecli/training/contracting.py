@@ -63,6 +63,7 @@ def make_contract(finished: FinishedRun, scales: tuple[Scale, ...], options: Exp
         divisor=2**settings.network.depth,
         precision=options.precision,  # type: ignore[arg-type]  # held to PRECISIONS before
         constraint=settings.correction.constraint,
+        outline=settings.correction.outline,
         gate=None if options.triggered else _describe_gate(finished.noise),
         run=run,
         parity=proof.parity,

@@ -14,7 +14,7 @@ import torch
 from torch.nn import functional
 
 from adelecli.labels.classes import IGNORE
-from adelecli.training.descent import descend
+from adelecli.training.descent import descend, needs_dice
 from adelecli.training.distribution import ALONE
 from adelecli.training.losses import soft_dice
 from adelecli.training.network import logits_at_scales
@@ -72,7 +72,7 @@ def teach_peer(
     network = cast_network(learner.peer.network, settings.precision, image.device)
     logits = logits_at_scales(network, image, settings.loss.scales, int(2**settings.network.depth))
     mine, theirs = exchange_losses(own, logits, labels, forget_rate(settings.coteaching, learner.epoch + 1))
-    if learner.step < settings.loss.dice_steps:
+    if needs_dice(learner, settings):
         theirs = theirs + torch.stack([soft_dice(z, labels) for z in logits]).mean()
     if bool(torch.isfinite(theirs)):
         descend(learner.peer, settings, theirs, ALONE)

@@ -8,7 +8,7 @@ stopped here measures again and gets the same numbers; memory does not grow with
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -17,12 +17,13 @@ import numpy as np
 from adelecli.labels.bias import estimate_bias, measure_offsets
 from adelecli.labels.classes import IGNORE
 from adelecli.labels.excess import LEAST_TRUSTED, Counts, Noise, count_overlap, estimate_noise
+from adelecli.labels.outline import choose_best, combine_slices
 from adelecli.progress import Progress
 from adelecli.training.dataset import find_training_rows
 from adelecli.training.loop import Experiment, train_epoch
 from adelecli.training.network import MultiScale
 from adelecli.training.noisefile import read_noise, write_noise
-from adelecli.training.relabelling import predict_rows
+from adelecli.training.relabelling import predict_probabilities
 from adelecli.training.settings import CorrectionSettings, LossSettings
 
 if TYPE_CHECKING:
@@ -32,9 +33,12 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from adelecli.training.checkpoint import Learner
+    from adelecli.training.settings import Settings
 
 LEAST_CASES = 4
 """Fewer training cases than this cannot be halved and judged; their labels are corrected unasked, as the paper does."""
+ROUNDS = 3
+"""While some class is too badly known to be judged, the networks learn on, at most so many times ``noise.steps``."""
 _SEED = 7919  # the networks that are compared must not start as the one that is kept
 
 
@@ -55,43 +59,73 @@ def measure_noise(experiment: Experiment, start: Callable[[Experiment], Learner]
     measured = read_noise(folder)
     if measured is not None:
         return measured
-    half = np.random.default_rng((settings.seed, 5)).permutation(len(cases)) % 2
-    half_of = dict(zip(cases.tolist(), half.tolist(), strict=True))
+    sides = np.random.default_rng((settings.seed, 5)).permutation(len(cases)) % 2
+    half_of = dict(zip(cases.tolist(), sides.tolist(), strict=True))
     part_of = np.array([half_of[case] for case in experiment.slices.table["case"][rows].tolist()])
-    models = [_train_half(experiment, start, rows[part_of != part], part) for part in (0, 1)]
-    noise = _compare(experiment, models, rows, half_of)
+    halves = [_start_half(experiment, start, rows[part_of != part], part) for part in (0, 1)]
+    for number in range(1, ROUNDS + 1):
+        for half in halves:
+            _train_half(experiment, half, number)
+        models = [MultiScale(half.learner.teacher.eval(), ((1, 1),), experiment.divisor) for half in halves]
+        noise = _compare(experiment, models, rows, half_of)
+        if all(entry.judged for entry in noise.classes):
+            break
     write_noise(folder, noise)
     _tell_bias(experiment, noise)
     return noise
 
 
-def _train_half(
+@dataclass(frozen=True)
+class _Half:
+    """One of the two plain networks (cross-entropy, one scale), which slices it may see, and which half it is."""
+
+    learner: Learner
+    plain: Settings
+    rows: NDArray[np.intp]
+    part: int
+
+
+def _start_half(
     experiment: Experiment, start: Callable[[Experiment], Learner], rows: NDArray[np.intp], part: int
-) -> MultiScale:
-    """The moving average of a plain network (cross-entropy, one scale) after ``noise.steps`` steps on ``rows``."""
+) -> _Half:
     settings = experiment.settings
-    dice = settings.loss.dice_steps
     plain = msgspec.structs.replace(
         settings,
         seed=settings.seed + _SEED * (part + 1),
-        loss=LossSettings(scales=((1, 1),), weight=0.0, dice_steps=dice),
+        loss=LossSettings(scales=((1, 1),), weight=0.0, dice_steps=settings.loss.dice_steps),
         correction=CorrectionSettings(enabled=False),
         coteaching=type(settings.coteaching)(),
     )
-    alone = Experiment(plain, experiment.slices, experiment.names, experiment.device, lambda _: None)
-    learner = start(alone)
-    total = settings.noise.steps
-    size = settings.optimiser.batch_size
+    return _Half(start(_isolate(experiment, plain)), plain, rows, part)
+
+
+def _isolate(experiment: Experiment, plain: Settings) -> Experiment:
+    return Experiment(plain, experiment.slices, experiment.names, experiment.device, lambda _: None)
+
+
+def _train_half(experiment: Experiment, half: _Half, number: int) -> None:
+    """Train it to the end of the round ``number`` (from 1), of ``noise.steps`` steps each.
+
+    A round after the first one means that some class has not been learnt: then soft Dice, which small classes need, stays.
+    """
+    learner, steps = half.learner, experiment.settings.noise.steps
+    total = number * steps
+    dice = half.plain.loss.dice_steps if number == 1 else total
+    alone = _isolate(
+        experiment,
+        msgspec.structs.replace(half.plain, loss=msgspec.structs.replace(half.plain.loss, dice_steps=dice)),
+    )
+    size = half.plain.optimiser.batch_size
     while learner.step < total:
-        rng = np.random.default_rng((plain.seed, learner.epoch))
-        shown = rng.permutation(rows)[: (total - learner.step) * size]
+        rng = np.random.default_rng((half.plain.seed, learner.epoch))
+        shown = rng.permutation(half.rows)[: (total - learner.step) * size]
         before = learner.step
         train_epoch(learner, alone, shown, np.array(experiment.slices.labels[shown]))
         learner.epoch += 1
-        experiment.progress(Progress("noise", part * total + learner.step, 2 * total))
+        done = 2 * (number - 1) * steps + half.part * steps + learner.step - (number - 1) * steps
+        experiment.progress(Progress("noise", done, 2 * total))
         if learner.step == before:  # not one finite step in a whole pass: there is nothing to wait for
             break
-    return MultiScale(learner.teacher.eval(), ((1, 1),), experiment.divisor)
 
 
 def _compare(
@@ -99,6 +133,7 @@ def _compare(
 ) -> Noise:
     """The noise from at most ``noise.cases`` cases; model ``i`` has not seen the cases of half ``i``."""
     slices, classes = experiment.slices, experiment.classes
+    outline = experiment.settings.correction.outline
     known = np.array([case in slices.trusted for case in slices.case_ids])
     cases = choose_cases(np.array(sorted(half_of)), known, experiment.settings.noise.cases)
     trusted = known[cases]
@@ -109,15 +144,15 @@ def _compare(
         own = rows[slices.table["case"][rows] == case]
         labels = np.array(slices.labels[own])
         fresh, seen = (
-            np.concatenate([label for _, label, _ in predict_rows(models[half], slices, own, experiment.device)])
+            np.concatenate([part for _, part in predict_probabilities(models[half], slices, own, experiment.device)])
             for half in (half_of[case], 1 - half_of[case])
         )
-        agreed, either, area, edges = count_overlap(labels, fresh, classes)
-        ignored = np.where(labels == IGNORE, labels, fresh)
-        shared, shown, _, _ = count_overlap(ignored, seen, classes)
+        agreed, either, area, edges = count_overlap(labels, _move(fresh, labels, outline), classes)
+        drawn = np.where(labels == IGNORE, labels, choose_best(seen)[0])  # as if the other network had drawn the labels
+        shared, shown, _, _ = count_overlap(drawn, _move(fresh, drawn, outline), classes)
         table.append((agreed, either, shared, shown, area, edges))
         if calibrated:
-            offsets.append(measure_offsets(labels, fresh, classes))
+            offsets.append(measure_offsets(labels, choose_best(fresh)[0], classes))
     counts = Counts(*(np.array(column) for column in zip(*table, strict=True)))
     noise = estimate_noise(counts, trusted=trusted, seed=experiment.settings.seed)
     if not calibrated:
@@ -126,6 +161,11 @@ def _compare(
     biases = estimate_bias(total, points, trusted)
     entries = (replace(entry, bias=bias) for entry, bias in zip(noise.classes, biases, strict=True))
     return replace(noise, classes=tuple(entries))
+
+
+def _move(probabilities: NDArray[np.float32], labels: NDArray[np.uint8], outline: float) -> NDArray[np.uint8]:
+    """What correcting ``labels [n, H, W]`` in every pixel would make of them."""
+    return choose_best(combine_slices(probabilities, labels, outline))[0]
 
 
 def choose_cases(cases: NDArray[np.intp], trusted: NDArray[np.bool_], limit: int) -> NDArray[np.intp]:

@@ -107,6 +107,11 @@ def choose_spread(filled: NDArray[np.bool_], count: int, place: float = 0.5) -> 
     return held[((np.arange(count) + place) * len(held) / count).astype(np.intp)]
 
 
+def find_place(number: int) -> float:
+    """The ``place`` of ``choose_spread`` for the training case ``number`` (from 0, in the order of the run's plan)."""
+    return number * GOLDEN % 1
+
+
 def find_training_rows(slices: Slices, per_case: int) -> NDArray[np.intp]:
     """The rows of the training cases, ascending; ``per_case`` of each as ``choose_spread`` says (0: all).
 
@@ -117,7 +122,7 @@ def find_training_rows(slices: Slices, per_case: int) -> NDArray[np.intp]:
         return rows
     filled, case_of = slices.table["foreground"], slices.table["case"]
     chosen = [
-        part[choose_spread(filled[part], per_case, number * GOLDEN % 1)]
+        part[choose_spread(filled[part], per_case, find_place(number))]
         for number, case in enumerate(np.unique(case_of[rows]))
         for part in [slices.rows_of(int(case))]
     ]

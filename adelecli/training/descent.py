@@ -16,6 +16,18 @@ if TYPE_CHECKING:
     from adelecli.training.settings import Settings
 
 
+LEARNT = 0.3
+"""Training IoU from which on a class counts as learnt and needs soft Dice no longer."""
+
+
+def needs_dice(learner: Learner, settings: Settings) -> bool:
+    """Whether soft Dice is added to the loss of the coming step: at first, and while a class that has labels is not learnt."""
+    if not settings.loss.dice_steps:
+        return False
+    curve = learner.history[-1].get("curve", ()) if learner.history else ()
+    return learner.step < settings.loss.dice_steps or any(point is not None and point < LEARNT for point in curve[1:])
+
+
 def descend(learner: Learner, settings: Settings, loss: torch.Tensor, world: World) -> bool:
     """Follow the gradient of a finite ``loss`` (scalar); whether it was finite. Otherwise weights, teacher and step count stay.
 

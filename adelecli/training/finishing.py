@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import shutil
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from safetensors.numpy import save_file
 
+from adelecli.labels.correction import Change, count_changes
+from adelecli.labels.overlap import label_error
 from adelecli.progress import Progress
 from adelecli.training import runfolder
 from adelecli.training.caching import restore_labels
 from adelecli.training.dataset import spread_rows
 from adelecli.training.keeping import open_kept
-from adelecli.training.loop import Experiment, correction_rule, predictor
+from adelecli.training.loop import Experiment, correction_rule, describe_error, predictor
 from adelecli.training.onsets import find_onsets
 from adelecli.training.relabelling import correct_rows
 
@@ -65,8 +67,10 @@ def finish_run(folder: Path, learner: Learner, experiment: Experiment, plan: Run
             experiment.progress(Progress("finish", notice=f"class {name} never triggered: {onset.reason}"))
     for name, why in _find_clean(experiment, plan).items():
         experiment.progress(Progress("finish", notice=f"class {name} is not corrected: {why}"))
+    labels = None
     if experiment.settings.correction.enabled:
-        write_corrected_labels(folder, learner, experiment, plan)
+        labels = write_corrected_labels(folder, learner, experiment, plan)
+        experiment.progress(Progress("finish", notice=_tell_labels(labels)))
     save_samples(folder, experiment)
     draw_plots(folder, learner, experiment, plan)
     state = {
@@ -75,6 +79,7 @@ def finish_run(folder: Path, learner: Learner, experiment: Experiment, plan: Run
         "finished_at": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
         "onset": {name: onset.epoch for name, onset in zip(names, onsets, strict=True)},
         "reasons": explain_onsets(learner, experiment, plan),
+        "labels": labels,
     }
     runfolder.write_json(folder / "state.json", state)
 
@@ -97,8 +102,12 @@ def save_samples(folder: Path, experiment: Experiment) -> None:
     temporary.replace(folder / "samples.safetensors")
 
 
-def write_corrected_labels(folder: Path, learner: Learner, experiment: Experiment, plan: RunPlan) -> None:
-    """``labels.zarr``: every training case's original and corrected labels on its source grid, with the change map."""
+def write_corrected_labels(folder: Path, learner: Learner, experiment: Experiment, plan: RunPlan) -> dict[str, Any]:
+    """``labels.zarr``: every training case's original and corrected labels on its source grid, with the change map.
+
+    Returns what was done to them: ``cases``, how many of them ``corrected``, pixels of the network's grid ``added`` and ``removed`` per
+    class, and the label ``error`` before and after where clean labels are known.
+    """
     from adelecli.training.labelstore import publish_labels
 
     slices, rule = experiment.slices, correction_rule(learner, experiment)
@@ -107,6 +116,7 @@ def write_corrected_labels(folder: Path, learner: Learner, experiment: Experimen
     target = folder / "labels.zarr"
     if target.exists():  # a run stopped right here before: the store is a function of the checkpoint, so make it anew
         shutil.rmtree(target)
+    counts, corrected_cases, errors = (Change(),) * experiment.classes, 0, []
     with publish_labels(target, plan) as publish:
         for done, case in enumerate(training, 1):
             rows = slices.rows_of(case)
@@ -118,11 +128,31 @@ def write_corrected_labels(folder: Path, learner: Learner, experiment: Experimen
                 guard = experiment.settings.correction.guard
                 after, _ = correct_rows(model, slices, rows, rule, guard=guard, device=experiment.device)
             height, width = (int(slices.table[name][rows[0]]) for name in ("height", "width"))
+            found = count_changes(before, after, experiment.classes)
+            counts = tuple(one + other for one, other in zip(counts, found, strict=True))
+            corrected_cases += any(change.added or change.removed for change in found)
+            if slices.clean is not None:
+                errors.append(label_error(before, slices.clean[rows], after, n_classes=experiment.classes).overall)
             facts = plan.survey.facts[case]
             part = (slice(None), slice(height), slice(width))
             original, corrected, geometry = restore_labels(plan.survey, facts, before[part], after[part])
             publish(facts.case.id, str(facts.case.mask), original, corrected, geometry)
             experiment.progress(Progress("finish", done, len(training), facts.case.id))
+    return {
+        "cases": len(training),
+        "corrected": corrected_cases,
+        "added": [change.added for change in counts],
+        "removed": [change.removed for change in counts],
+        "error": describe_error(sum(errors[1:], start=errors[0])) if errors else None,
+    }
+
+
+def _tell_labels(labels: dict[str, Any]) -> str:
+    text = f"labels of {labels['corrected']} of {labels['cases']} training cases corrected"
+    error = labels["error"]
+    if error is None or error["before"] is None or error["after"] is None:
+        return text
+    return f"{text}; label error {error['before']:.3f} -> {error['after']:.3f}"
 
 
 def draw_plots(folder: Path, learner: Learner, experiment: Experiment, plan: RunPlan) -> None:

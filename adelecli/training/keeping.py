@@ -84,8 +84,8 @@ class EpochPredictions:
 class FreshPredictions:
     """Predictions of a model in eval mode, made when they are asked for."""
 
-    def __init__(self, model: MultiScale, slices: Slices, device: torch.device) -> None:
-        self._model, self._slices, self._device = model, slices, device
+    def __init__(self, model: MultiScale, slices: Slices, device: torch.device, outline: float = 0.0) -> None:
+        self._model, self._slices, self._device, self._outline = model, slices, device, outline
 
     def choose(self, rows: NDArray[np.intp]) -> NDArray[np.intp]:
         """All of ``rows``."""
@@ -93,7 +93,7 @@ class FreshPredictions:
 
     def read(self, rows: NDArray[np.intp]) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
         """Label and confidence ``[n, H, W]``."""
-        found = list(predict_rows(self._model, self._slices, rows, self._device))
+        found = list(predict_rows(self._model, self._slices, rows, self._device, self._outline))
         return np.concatenate([label for _, label, _ in found]), np.concatenate([value for _, _, value in found])
 
 
@@ -156,7 +156,9 @@ def renew_kept(
     if settings.mode == "accumulate":  # starting anew, a class that is not due would lose its correction
         rule = replace(rule, triggered=due)
     predictions: Predictions = (
-        source if isinstance(source, EpochPredictions) else FreshPredictions(source, slices, experiment.device)
+        source
+        if isinstance(source, EpochPredictions)
+        else FreshPredictions(source, slices, experiment.device, rule.outline)
     )
     current = _open_labels(place, before, slices)
     name = f"labels-{learner.epoch:05}.npy"

@@ -16,12 +16,12 @@ import torch
 
 from adelecli.labels.classes import IGNORE
 from adelecli.labels.correction import Rule
-from adelecli.labels.overlap import label_error
+from adelecli.labels.overlap import LabelErrorCounts, label_error
 from adelecli.progress import Progress
 from adelecli.training.batches import load_batches
 from adelecli.training.coteaching import teach_peer
 from adelecli.training.dataset import plan_epoch, spread_rows
-from adelecli.training.descent import descend
+from adelecli.training.descent import descend, needs_dice
 from adelecli.training.distribution import ALONE, World
 from adelecli.training.keeping import gather_predictions, renew_kept, show_kept
 from adelecli.training.losses import jensen_shannon, soft_dice
@@ -170,7 +170,7 @@ def take_step(
         loss = loss + settings.loss.weight * terms["consistency"]
     if settings.loss.reduction == "sum":
         loss = loss * len(scales)
-    if learner.step < settings.loss.dice_steps:
+    if needs_dice(learner, settings):
         terms["dice"] = torch.stack([soft_dice(z, labels, pool) for z in logits]).mean()
         loss = loss + terms["dice"]
     total, *values = torch.stack([loss, *terms.values()]).tolist()  # one wait for the device, not one a term
@@ -217,6 +217,7 @@ def correction_rule(learner: Learner, experiment: Experiment) -> Rule | None:
         fill_ignore=settings.fill_ignore,
         any_source=settings.any_source,
         gate=noise.gate if noise is not None else None,
+        outline=settings.outline,
     )
 
 
@@ -253,6 +254,11 @@ def _label_error(
     if slices.clean is None:
         return None
     counts = label_error(slices.labels[rows], slices.clean[rows], labels, n_classes=experiment.classes).overall
+    return describe_error(counts)
+
+
+def describe_error(counts: LabelErrorCounts) -> dict[str, float | None]:
+    """Label error before and after, and broken per fixed pixel; ``None`` for what there is none of."""
     values = {"before": counts.error_before, "after": counts.error_after, "broken_per_fixed": counts.broken_per_fixed}
     return {name: float(v) if np.isfinite(v) else None for name, v in values.items()}
 

@@ -13,15 +13,15 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from adelecli.errors import ConfigError, InputError
+from adelecli.intake.formats import hash_input, is_there, list_masks, name_place, pair_cases, read_class_table
 from adelecli.labels.classes import ClassTable
 from adelecli.progress import Progress
 from adelecli.runtime.contract import Grid, Intensity
 from adelecli.training.runfolder import read_json
 from adelecli.training.survey import CaseFacts, Survey, split_cases, survey_cases
 from adelecli.volumes.caselists import read_case_list
-from adelecli.volumes.cases import Case, find_masks, list_masks, pair_cases
-from adelecli.volumes.hashing import hash_file
-from adelecli.volumes.naming import read_class_table, read_modality
+from adelecli.volumes.cases import Case, find_masks
+from adelecli.volumes.naming import read_modality
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -103,9 +103,9 @@ class RunPlan:
         clean = self.clean_masks.get(facts.case.id)
         return CaseRecord(
             id=facts.case.id,
-            images=tuple(str(path.resolve()) for path in facts.case.images),
-            mask=str(facts.case.mask.resolve()) if facts.case.mask else "",
-            clean=str(clean.resolve()) if clean else None,
+            images=tuple(name_place(path) for path in facts.case.images),
+            mask=name_place(facts.case.mask) if facts.case.mask else "",
+            clean=name_place(clean) if clean else None,
             shape=facts.shape,
             spacing=facts.spacing,
             sha256=self.hashes[facts.case.id],
@@ -179,10 +179,10 @@ def _hash_inputs(survey: Survey) -> dict[str, tuple[str, ...]]:
     for facts in survey.facts:
         case = facts.case
         files = [*case.images, *([case.mask] if case.mask else [])]
-        gone = next((path for path in files if not path.is_file()), None)
+        gone = next((path for path in files if not is_there(path)), None)
         if gone is not None:
             raise InputError("is no longer there", path=gone, remedy="put it back or train anew")
-        hashes[case.id] = tuple(hash_file(path) for path in files)
+        hashes[case.id] = tuple(hash_input(path) for path in files)
     return hashes
 
 

@@ -14,6 +14,7 @@ import torch
 
 from adelecli.labels.classes import IGNORE
 from adelecli.labels.correction import Change, Rule, correct_labels, count_changes, guard_collapse
+from adelecli.labels.outline import choose_best, combine_slices
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,15 +37,37 @@ class Corrections:
 
 
 @torch.inference_mode()
-def predict_rows(
+def predict_probabilities(
     model: MultiScale, slices: Slices, rows: NDArray[np.intp], device: torch.device
+) -> Iterator[tuple[NDArray[np.intp], NDArray[np.float32]]]:
+    """Batches of ``(rows, probabilities [n, K, H, W])``; the model must be in eval mode."""
+    for part, image in _read_batches(slices, rows, device):
+        yield part, model.probabilities(image).float().cpu().numpy()
+
+
+@torch.inference_mode()
+def predict_rows(
+    model: MultiScale, slices: Slices, rows: NDArray[np.intp], device: torch.device, outline: float = 0.0
 ) -> Iterator[tuple[NDArray[np.intp], NDArray[np.uint8], NDArray[np.float32]]]:
-    """Batches of ``(rows, label [n, H, W], confidence [n, H, W])``; the model must be in eval mode."""
-    for start in range(0, len(rows), BATCH):
-        part = rows[start : start + BATCH]
-        image = torch.from_numpy(np.ascontiguousarray(slices.images[part])).to(device)
+    """Batches of ``(rows, label [n, H, W], confidence [n, H, W])``; the model must be in eval mode.
+
+    ``outline``: the weight with which they are averaged along the outline of the original labels (``labels.outline``).
+    """
+    if outline:
+        for part, probabilities in predict_probabilities(model, slices, rows, device):
+            yield part, *choose_best(combine_slices(probabilities, slices.labels[part], outline))
+        return
+    for part, image in _read_batches(slices, rows, device):
         _, label, confidence = model(image)
         yield part, label.cpu().numpy(), confidence.float().cpu().numpy()
+
+
+def _read_batches(
+    slices: Slices, rows: NDArray[np.intp], device: torch.device
+) -> Iterator[tuple[NDArray[np.intp], torch.Tensor]]:
+    for start in range(0, len(rows), BATCH):
+        part = rows[start : start + BATCH]
+        yield part, torch.from_numpy(np.ascontiguousarray(slices.images[part])).to(device)
 
 
 def correct_rows(
@@ -67,7 +90,7 @@ def correct_rows(
     eligible = order[find_eligible(corrected[order], rule) & ~slices.is_trusted[rows[order]]]
     case_of = slices.table["case"][rows]
     for part in _whole_cases(eligible, case_of):
-        predictions = list(predict_rows(model, slices, rows[part], device))
+        predictions = list(predict_rows(model, slices, rows[part], device, rule.outline))
         labels = np.concatenate([label for _, label, _ in predictions])
         confidence = np.concatenate([value for _, _, value in predictions])
         before = corrected[part]

@@ -91,7 +91,8 @@ class LossSettings(Struct, frozen=True, forbid_unknown_fields=True):
     gate: Share = 0.8
     """Consistency counts for images where the mean probability reaches this somewhere."""
     dice_steps: Natural = 300
-    """First steps in which soft Dice is added: cross-entropy alone may leave small classes unlearnt for long."""
+    """First steps in which soft Dice is added: cross-entropy alone may leave small classes unlearnt for long. It stays while some class
+    is (its IoU of the last epoch below ``descent.LEARNT``); 0: never."""
 
 
 class OnsetSettings(Struct, frozen=True, forbid_unknown_fields=True):
@@ -119,6 +120,8 @@ class CorrectionSettings(Struct, frozen=True, forbid_unknown_fields=True):
     guard: Share = 0.5
     """Cancel a correction that removes more than this share of a class from a case; 1 switches the guard off."""
     fill_ignore: bool = False
+    outline: Share = 0.0
+    """Weight with which predictions are averaged along the outline that the labels draw (``labels.outline``); 0: not at all."""
     any_source: bool = False
     """Let labels of classes that have not triggered take a prediction too."""
     scales: tuple[Scale, ...] | None = None

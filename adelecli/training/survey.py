@@ -14,12 +14,13 @@ import msgspec
 import numpy as np
 
 from adelecli.errors import CaseError, ConfigError, InputError
+from adelecli.intake.formats import read_image, read_labels
 from adelecli.labels.classes import IGNORE, ClassTable
 from adelecli.progress import Progress
 from adelecli.runtime.contract import Grid, Intensity
 from adelecli.runtime.preparation import in_plane_spacing, plan_size
 from adelecli.volumes.caselists import read_case_list
-from adelecli.volumes.reading import check_finite, check_pair, read_image, read_labels
+from adelecli.volumes.reading import check_finite, check_pair
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -84,7 +84,7 @@ def test_a_mixture_is_told_apart_and_its_error_is_the_noisy_share():
 
 
 def test_a_class_without_excess_neither_changes_nor_judges():
-    counts = make_counts([[0.45, 0.2]] * 30, [[0.15, 0.15]] * 30)
+    counts = make_counts([[0.45, 0.17]] * 30, [[0.15, 0.15]] * 30)
     noise = estimate_noise(counts)
     assert noise.classes[0].noisy
     assert not noise.classes[1].noisy

@@ -18,10 +18,10 @@ from known_cases import SPACING, canonical_affine, make_noisy, make_truth, read_
 from scipy.spatial.transform import Rotation
 
 from adelecli.errors import ConfigError
+from adelecli.intake.formats import hash_input
 from adelecli.pipeline.comparison import evaluate
 from adelecli.pipeline.conversion import convert
 from adelecli.pipeline.correction import correct
-from adelecli.pipeline.intake import hash_input
 from adelecli.store import foreign, remote
 from adelecli.volumes.archiving import Segmentation, write_segments
 from adelecli.volumes.geometry import Geometry

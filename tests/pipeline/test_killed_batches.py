@@ -179,6 +179,8 @@ def test_two_runs_on_one_store_by_mistake(data) -> None:
             with pytest.raises(OutputError, match="another run is using it") as caught:
                 second()
             assert caught.value.exit_code == 8
-    with hold_store(data.out, shared=True):
+    with hold_store(data.out, part="2of2"):
         assert correct(data.masks, out=data.out, model=data.model, shard="1/2").exit_code == 0
+        with pytest.raises(OutputError, match="another run is using it"):
+            correct(data.masks, out=data.out, model=data.model, shard="2/2")
     assert verify(data.out).findings == ()

@@ -12,8 +12,8 @@ from types import SimpleNamespace
 import msgspec
 import numpy as np
 import pytest
-from killers import kill_always, kill_once
-from known_cases import make_noisy
+from killers import kill_always, kill_once, quit_always, quit_once
+from known_cases import make_noisy, make_truth
 from tiny_models import make_contract, make_model
 
 from adelecli.errors import CaseError, ConfigError, OutputError
@@ -161,6 +161,42 @@ def test_a_killed_worker_costs_at_most_its_case(data, prepare, states) -> None:
         assert "its worker process was killed twice" in str(report.cases[1].error)
     assert not list(data.root.glob(".*"))
     assert verify(data.out).exit_code == 0
+
+
+def add_deep(data) -> None:
+    """One case of 16 slices, which is more than the workers are handed at once."""
+    data.add(
+        "deep", mask=np.tile(make_noisy()[:4], (4, 1, 1)), image=np.tile(make_truth()[:4], (4, 1, 1)).astype(np.float32)
+    )
+
+
+@pytest.mark.parametrize("run", [correct, predict])
+def test_one_case_is_shared_by_the_workers(data, run) -> None:
+    """Three workers ask about its slices and one process writes: the same bytes as without them, maps of confidence too."""
+    add_deep(data)
+    source = data.masks if run is correct else data.images
+    options = {"model": data.model, "confidence_maps": True}
+    plain = run(source, out=data.root / "plain.zarr", **options)
+    shared = run(source, out=data.out, workers=3, **options)
+    assert strip(shared) == strip(plain)
+    assert shared.cases[0].status in {"corrected", "predicted"}
+    assert read_store(data.out) == read_store(data.root / "plain.zarr")
+    assert verify(data.out).exit_code == 0
+
+
+@pytest.mark.parametrize(("prepare", "status"), [(quit_once, "corrected"), (quit_always, "failed")])
+def test_a_killed_worker_of_a_shared_case_is_replaced(data, prepare, status) -> None:
+    """Its slices are asked about again; only when that one is killed too the case fails, and the run tells so."""
+    add_deep(data)
+    chosen = CorrectOptions(model=data.model, workers=2)
+    report = run_batch(Command("correct", prepare), pair_cases(data.masks), data.out, chosen, ignore_progress)
+    assert report.cases[0].status == status
+    if status == "corrected":
+        correct(data.masks, out=data.root / "plain.zarr", model=data.model)
+        assert read_store(data.out) == read_store(data.root / "plain.zarr")
+    else:
+        assert "were killed twice" in str(report.cases[0].error)
+    assert not list(data.root.glob(".*"))
 
 
 def test_an_error_of_the_whole_run_comes_out_of_a_worker(cases, monkeypatch) -> None:

@@ -203,3 +203,14 @@ def test_the_page_works_in_a_browser(tmp_path: Path) -> None:
         assert tab.page.evaluate("document.documentElement.scrollWidth") == 360
         assert tab.faults == []
         assert tab.requests == [Path(page.path).as_uri()]
+
+
+def test_the_page_of_a_finished_run_tells_what_became_of_the_labels(tmp_path: Path) -> None:
+    """They may be corrected once, at the end: then no line of the epochs says so."""
+    pytest.importorskip("matplotlib")
+    folder = make_run(tmp_path / "run")
+    labels = {"cases": 14, "corrected": 12, "error": {"before": 0.374, "after": 0.132, "broken_per_fixed": 0.2}}
+    (folder / "state.json").write_text(json.dumps({"finished": True, "labels": labels}))
+    text = Path(adelecli.report(folder).path).read_text(encoding="utf-8")
+    assert "<dt>cases corrected</dt><dd>12 of 14</dd>" in text
+    assert "<dt>label error</dt><dd>37.4 % → 13.2 %</dd>" in text

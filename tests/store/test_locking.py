@@ -18,7 +18,7 @@ import sys, time
 sys.path.insert(0, {str(ROOT)!r})
 from pathlib import Path
 from adelecli.store.locking import hold_store
-with hold_store(Path(sys.argv[1]), shared=sys.argv[2] == "shared"):
+with hold_store(Path(sys.argv[1]), part=sys.argv[2] or None):
     print("held", flush=True)
     time.sleep(60)
 """
@@ -31,15 +31,13 @@ def hold_elsewhere(path: Path, how: str) -> subprocess.Popen[str]:
     return holder
 
 
-@pytest.mark.parametrize(
-    ("held", "asked", "granted"), [("alone", False, False), ("alone", True, False), ("shared", False, False)]
-)
-def test_a_second_process_is_refused(tmp_path: Path, held: str, asked: bool, granted: bool) -> None:
-    """In one line that names the process (8); when the holder is killed, the lock is free without any cleaning."""
+@pytest.mark.parametrize(("held", "asked"), [("", None), ("", "1of2"), ("1of2", None), ("1of2", "1of2")])
+def test_a_second_process_is_refused(tmp_path: Path, held: str, asked: str | None) -> None:
+    """In one line that names the process (8), also where both are the same part; a killed holder's lock is free without cleaning."""
     path = tmp_path / "c.zarr"
     with hold_elsewhere(path, held) as holder:
         refusal = rf"c\.zarr: another run is using it \(process {holder.pid}\); wait for that run, or stop it$"
-        with pytest.raises(OutputError, match=refusal) as caught, hold_store(path, shared=asked):
+        with pytest.raises(OutputError, match=refusal) as caught, hold_store(path, part=asked):
             pass
         assert caught.value.exit_code == 8
         holder.kill()
@@ -50,13 +48,13 @@ def test_a_second_process_is_refused(tmp_path: Path, held: str, asked: bool, gra
 
 
 def test_parts_of_one_run_share_it(tmp_path: Path) -> None:
-    """Two shared holders; the last one to let go removes the file."""
+    """Two parts hold it; the last one to let go removes the file."""
     path = tmp_path / "c.zarr"
-    with hold_elsewhere(path, "shared") as holder:
-        with hold_store(path, shared=True), pytest.raises(OutputError), hold_store(path):
+    with hold_elsewhere(path, "1of2") as holder:
+        with hold_store(path, part="2of2"), pytest.raises(OutputError), hold_store(path):
             pass
         assert lock_path(path).exists()
-        with hold_store(path, shared=True):
+        with hold_store(path, part="2of2"):
             holder.kill()
             holder.wait()
         assert not lock_path(path).exists()

@@ -84,6 +84,16 @@ def test_the_measurement_names_both_classes_and_every_case(many: Folders, tmp_pa
     assert (contract.gate is None) == (first.gate is None)
 
 
+@pytest.mark.parametrize(("steps", "rounds"), [(40, 1), (1, 3)])
+def test_networks_learn_on_while_a_class_is_unknown(many: Folders, tmp_path: Path, steps: int, rounds: int) -> None:
+    """After 40 steps both shapes are known; after one step none is, nor after two and three, and then it ends."""
+    told: list[Progress] = []
+    asked = (*ASKED, f"noise.steps={steps}")
+    train(many.masks, out=tmp_path, set=asked, epochs=1, seed=3, device="cpu", progress=told.append)
+    last = [event for event in told if event.stage == "noise" and not event.notice][-1]
+    assert (last.done, last.total) == (2 * steps * rounds, 2 * steps * rounds)
+
+
 def test_a_finished_measurement_is_not_made_again(
     many: Folders, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -9,7 +9,17 @@ import numpy as np
 import pytest
 
 from adelecli.errors import ConfigError
-from adelecli.training.dataset import Slices, choose_spread, create_cache, open_slices, plan_epoch, spread_rows
+from adelecli.training.dataset import (
+    ROW,
+    Slices,
+    choose_spread,
+    create_cache,
+    find_place,
+    find_training_rows,
+    open_slices,
+    plan_epoch,
+    spread_rows,
+)  # fmt: skip
 from adelecli.training.settings import DataSettings
 from adelecli.training.survey import split_cases
 
@@ -144,3 +154,18 @@ def test_an_epoch_with_few_slices_per_case_shows_those_alone(slices: Slices) -> 
     for epoch in (1, 2):
         rows = plan_epoch(slices, epoch, seed=0, limit=0, empty_share=0.2, per_case=2)
         assert sorted(rows.tolist()) == expected
+
+
+def test_whoever_judges_the_slices_that_were_learnt_from_finds_the_same_ones() -> None:
+    """The n-th training case in the order of the plan has the n-th place; validation cases are not counted."""
+    table = np.zeros(40, ROW)
+    table["case"], table["slice"] = np.repeat(np.arange(4), 10), np.tile(np.arange(10), 4)
+    table["foreground"] = (table["slice"] > 1) & (table["slice"] < 9)
+    slices = Slices(
+        np.zeros((40, 1, 1, 1), np.float32), np.zeros((40, 1, 1), np.uint8), None, table, tuple("abcd"), frozenset("b")
+    )
+    filled = np.asarray(table["foreground"][:10])
+    expected = [10 * case + choose_spread(filled, 2, find_place(number)) for number, case in enumerate((0, 2, 3))]
+    found = find_training_rows(slices, 2)
+    assert found.tolist() == np.concatenate(expected).tolist()
+    assert len({tuple(rows % 10) for rows in expected}) > 1  # they do not all lie in the same place

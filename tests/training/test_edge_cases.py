@@ -22,6 +22,7 @@ from adelecli.progress import Progress
 from adelecli.store.collection import open_store
 from adelecli.training.checkpoint import Learner
 from adelecli.training.dataset import ROW, Slices
+from adelecli.training.descent import needs_dice
 from adelecli.training.loop import Experiment, take_step, train_epoch
 from adelecli.training.measures import Tally, curve_points
 from adelecli.training.resolving import resolve_settings
@@ -231,3 +232,16 @@ def test_a_class_of_one_case_that_is_held_out_never_triggers(odd: tuple[TrainRes
     assert any("class class_2 never triggered: absent" in notice for notice in notices)
     store = open_store(result.folder / "labels.zarr")
     assert all(not (store.read(case, "corrected") == 2).any() for case in store.case_ids())
+
+
+def test_soft_dice_stays_until_every_class_is_learnt() -> None:
+    """In the first steps always; later while a class that has labels lies below .3; never where the setting is 0."""
+    network = torch.nn.Conv2d(1, 3, 1)
+    learner = Learner(network, network, torch.optim.SGD(network.parameters(), lr=1.0))
+    some, none = resolve_settings(overrides=("loss.dice_steps=10",)), resolve_settings(overrides=("loss.dice_steps=0",))
+    assert needs_dice(learner, some)
+    learner.step = 10
+    for curve, needed in (([0.1, 0.9, 0.29], True), ([0.1, 0.9, None], False), ([0.1, 0.9, 0.3], False)):
+        learner.history.append({"curve": curve})
+        assert needs_dice(learner, some) is needed
+        assert not needs_dice(learner, none)

@@ -21,7 +21,14 @@ from adelecli.training.settings import Settings
 from adelecli.training.trainer import TrainResult, train
 
 TINY = tuple(item for item in SMALL if "width" not in item and "val_share" not in item)
-TINY += ("network.width=4", "data.val_share=0", "loss.scales=[[1, 1]]", "onset.forced_epoch=2", "onset.r=1.0")
+TINY += (
+    "correction.outline=0",
+    "network.width=4",
+    "data.val_share=0",
+    "loss.scales=[[1, 1]]",
+    "onset.forced_epoch=2",
+    "onset.r=1.0",
+)
 ORGANS = (
     *TINY, "correction.predictions='epoch'", "correction.mode='accumulate'", "correction.interval=3",
     "correction.when='onset'", "onset.reference='current'", "correction.constraint='none'", "optimiser.lr=0.02",
@@ -40,7 +47,7 @@ def make_experiment(folder: Path, *overrides: str) -> tuple[Learner, Experiment]
     table["case"], table["slice"] = [0, 0, 1], [0, 1, 0]
     images = np.zeros((3, 1, 1, 4), np.float32)
     slices = Slices(images, LABELS.copy(), None, table, ("a", "b"), frozenset())
-    settings: Settings = resolve_settings(overrides=(*STILL, "correction.guard=1", *overrides))
+    settings: Settings = resolve_settings(overrides=(*STILL, "correction.outline=0", "correction.guard=1", *overrides))
     (folder / "cache").mkdir(exist_ok=True)
     experiment = Experiment(settings, slices, ("background", "one", "two"), torch.device("cpu"), print, folder)
     network = torch.nn.Conv2d(1, 3, 1)

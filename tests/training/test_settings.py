@@ -12,11 +12,12 @@ from adelecli.training.settings import Settings
 
 
 def test_paper_is_the_published_method_and_adele_adds_to_it() -> None:
-    """`paper` corrects with the network itself at tau .8 without guard; `adele` has teacher, guard, group norm, tau .6."""
+    """`paper` corrects with the network itself at tau .8 without guard; `adele` has teacher, guard, group norm, outline, tau .5."""
     paper, adele = resolve_settings("paper"), resolve_settings()
     assert (paper.correction.tau, paper.correction.guard, paper.teacher.enabled) == (0.8, 1.0, False)
     assert (paper.network.norm, paper.loss.dice_steps, paper.augment.noise) == ("batch", 0, 0.0)
-    assert (adele.correction.tau, adele.correction.guard, adele.teacher.enabled) == (0.6, 0.5, True)
+    assert (adele.correction.tau, adele.correction.guard, adele.teacher.enabled) == (0.5, 0.5, True)
+    assert (paper.correction.outline, adele.correction.outline) == (0.0, 0.75)
     assert adele.network.norm == "group"
     assert paper.loss.scales == adele.loss.scales == ((7, 10), (1, 1), (3, 2))
     assert paper.onset.r == 0.9

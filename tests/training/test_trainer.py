@@ -60,6 +60,10 @@ def test_the_run_folder_says_what_was_done(run: TrainResult) -> None:
     state = json.loads((run.folder / "state.json").read_text())
     assert state["finished"]
     assert state["onset"]["square"] == run.onsets["square"]
+    labels = state["labels"]
+    assert (labels["cases"], labels["corrected"]) == (3, 3)
+    assert labels["error"]["after"] < labels["error"]["before"]
+    assert sum(labels["added"]) == sum(labels["removed"]) > 0  # what one class loses another one gains
     assert json.loads((run.folder / "run.json").read_text())["versions"]["torch"] == torch.__version__
     assert not verify_store(run.folder / "labels.zarr")
     assert {"student", "teacher"} == set(history[-1]["val"])

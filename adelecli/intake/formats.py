@@ -10,16 +10,20 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from adelecli.pipeline.frames import restore_geometry
+from adelecli.errors import InputError
+from adelecli.intake.frames import restore_geometry
+from adelecli.labels.entries import rebuild_table
+from adelecli.store.collection import open_store
 from adelecli.store.foreign import read_foreign, read_foreign_frame
 from adelecli.store.remote import hash_remote, is_remote, list_remote
-from adelecli.volumes import cases, hashing, reading
+from adelecli.volumes import cases, hashing, naming, reading
 from adelecli.volumes.listing import is_zarr
 from adelecli.volumes.reading import Labels, Volume
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from adelecli.labels.classes import ClassTable
     from adelecli.scratch import Allocate
     from adelecli.volumes.cases import Case, Pairing
     from adelecli.volumes.geometry import Geometry
@@ -64,6 +68,28 @@ def read_geometry(path: Path) -> Geometry:
 def hash_input(path: Path) -> str:
     """See ``volumes.hashing.hash_file``; the content of an address hashes as that of the same folder here."""
     return hash_remote(path) if is_remote(path) else hashing.hash_file(path)
+
+
+def read_class_table(place: Path) -> ClassTable | None:
+    """See ``volumes.naming.read_class_table``; a store of ours names its own classes."""
+    if not is_remote(place) and (place / "zarr.json").is_file():
+        try:
+            store = open_store(place)
+        except InputError:  # somebody else's zarr
+            return naming.read_class_table(place)
+        names = store.case_ids()
+        return rebuild_table(store.class_entries(names[0])) if names else None
+    return naming.read_class_table(place)
+
+
+def name_place(path: Path) -> str:
+    """``path`` in full, to be written down and found again from anywhere: the absolute path, or the address as it is."""
+    return str(path if is_remote(path) else path.resolve())
+
+
+def is_there(path: Path) -> bool:
+    """Whether a file, a series or an image still lies where it lay; an address is asked when it is read."""
+    return is_remote(path) or path.exists()
 
 
 def _read_channels(path: Path, allocate: Allocate) -> Volume:

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from adelecli.intake.frames import make_frame, restore_geometry
 from adelecli.labels.classes import ClassTable
 from adelecli.labels.entries import list_entries, rebuild_table
-from adelecli.pipeline.frames import make_frame, restore_geometry
 from adelecli.volumes.geometry import Geometry, make_raster_geometry
 
 AFFINE = np.array([[-1.0, 0.1, 0, 5], [0, 2, 0, -3], [0, 0, 3, 9], [0, 0, 0, 1]])

@@ -6,14 +6,11 @@ from typing import TYPE_CHECKING, Literal, cast
 
 import numpy as np
 
-from adelecli.labels.classes import ClassTable
 from adelecli.store.frame import Frame, build_frame
 from adelecli.volumes.geometry import Geometry
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    from adelecli.runtime.contract import Contract
 
 
 def make_frame(geometry: Geometry, path: Path) -> Frame:
@@ -28,15 +25,4 @@ def restore_geometry(frame: Frame, shape: tuple[int, ...]) -> Geometry:
     kind = cast("Literal['nifti', 'raster']", frame.kind)
     return Geometry(
         shape=(shape[0], shape[1], shape[2]), affine=np.array(frame.affine_ras), kind=kind, header=frame.header
-    )
-
-
-def read_table(contract: Contract) -> ClassTable:
-    """The class table that a model's contract promises, in channel order."""
-    entries = contract.classes
-    return ClassTable(
-        ids=tuple(entry.id for entry in entries),
-        names=tuple(entry.name for entry in entries),
-        ignore=contract.ignore,
-        colours=tuple(entry.colour for entry in entries),
     )

@@ -1,0 +1,1 @@
+"""Cases of every kind, from files and from zarr, as both training and the pipeline read them."""
