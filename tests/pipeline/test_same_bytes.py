@@ -1,4 +1,4 @@
-"""Identical inputs and options give identical files of arrays, whatever the number of workers, of slices in a batch and of slices in a slab."""
+"""The same inputs and options make a store of the same bytes, whatever the workers, the batch and the slabs."""
 
 from __future__ import annotations
 
