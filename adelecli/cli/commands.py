@@ -133,7 +133,8 @@ def _drop_defaults(given: dict[str, Any]) -> dict[str, Any]:
 
 def _work_and_tell(work: Callable[..., Outcome], given: dict[str, Any], talk: Talk) -> Outcome:
     """Do the work while its progress is shown and, where that was asked for, logged."""
-    names = CaseNames(log_ids=talk.log_ids, known=given.get("cases", ()))
+    cases = given.get("cases", ())  # of `demo` it is a number
+    names = CaseNames(log_ids=talk.log_ids, known=cases if isinstance(cases, tuple) else ())
     with Display(quiet=talk.quiet, verbose=talk.verbose, names=names) as display:
         if talk.log_json is None:
             return work(progress=display, **given)

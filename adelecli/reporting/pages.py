@@ -7,6 +7,7 @@ for two hundred cases, and appears at once or not at all; a file that adele did 
 from __future__ import annotations
 
 import os
+import re
 import secrets
 from contextlib import suppress
 from pathlib import Path
@@ -82,6 +83,7 @@ def open_templates() -> Environment:
         lstrip_blocks=True,
     )
     environment.filters.update(share=format_share, amount=format_amount, decimal=format_decimal)
+    environment.filters.update(bound=bind_signs, parts=split_name)
     return environment
 
 
@@ -112,6 +114,24 @@ def format_decimal(value: float | None) -> str:
     '0.512'
     """
     return "–" if value is None else f"{value:.3f}"
+
+
+def bind_signs(text: str) -> str:
+    """A text in which no line begins with a percent sign.
+
+    >>> bind_signs("loses 75 %") == "loses 75\N{NO-BREAK SPACE}%"
+    True
+    """
+    return text.replace(" %", "\N{NO-BREAK SPACE}%")
+
+
+def split_name(name: str) -> list[str]:
+    """The parts between which a narrow column may break a name: after ``_``, ``-`` and ``.``, and not within a word.
+
+    >>> split_name("case_0001.a")
+    ['case_', '0001.', 'a']
+    """
+    return re.split(r"(?<=[_.-])(?=.)", name)
 
 
 def _check_ours(file: Path) -> None:
