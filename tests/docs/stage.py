@@ -76,8 +76,9 @@ def prepare_page(page: str, folder: Path) -> None:
         write_voc(folder / "VOCdevkit" / "VOC2012")
     if page == "docs/model.md":
         write_plain(folder / "plain.onnx")
-    if page in {"docs/review.md", "docs/store.md"}:
-        adelecli.correct(folder / "masks", out=folder / "cleaned.zarr", model=folder / "weights" / "adele.onnx")
+    model = folder / "weights" / "adele.onnx"
+    if page in {"README.md", "docs/review.md", "docs/store.md"} and model.exists():
+        adelecli.correct(folder / "masks", out=folder / "cleaned.zarr", model=model)
 
 
 def write_plain(path: Path) -> None:

@@ -36,8 +36,6 @@ PAGES = {
     if path.name not in ELSEWHERE
 }
 BLOCKS = {page: read_blocks(page, text) for page, text in PAGES.items()}
-MAKES_MODEL = {"README.md"}
-"""Pages that train and export in the ordinary tests too."""
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +68,7 @@ def test_a_block_does_what_its_page_says(
         pytest.skip(block.reason)
     if block.page not in runs:
         folder = tmp_path_factory.mktemp("page")
-        runs[block.page] = start_page(block.page, folder, model=block.page not in MAKES_MODEL)
+        runs[block.page] = start_page(block.page, folder, model=True)
     wrong = runs[block.page].run_to(block.name)
     assert wrong is None, wrong
 
