@@ -96,7 +96,7 @@ def write_plain(path: Path) -> None:
 
 def write_segthor(folder: Path) -> None:
     """Stand-ins in the layout of the challenge's training set: patients of all three parts, four organs as boxes."""
-    for number in (1, 2, 3, 8, 21, 27, 32):
+    for number in (1, 2, 3, 8, 21, 23, 27, 29, 32, 37):
         truth = np.zeros((16, 16, 6), np.uint8)
         for label, place in enumerate([(2, 2, 2, 3), (5, 4, 6, 7), (12, 3, 2, 3), (11, 11, 4, 3)], start=1):
             x, y, wide, deep = place
