@@ -1,4 +1,4 @@
-"""Identical inputs and options give identical files of arrays, whatever the number of workers, of slices in a batch and of slices in a slab."""
+"""Identical inputs and options give identical files of arrays, whatever the number of workers, slices in a batch, slices in a slab."""
 
 from __future__ import annotations
 
