@@ -11,13 +11,13 @@ import math
 from collections import defaultdict
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
 WIDEST_GAP = 5
 """Slices without a label in a row that still look forgotten."""
@@ -76,6 +76,30 @@ class Verdict:
     score: float
     reasons: tuple[str, ...] = ()
     changed_share: float = 0.0
+
+
+def weigh_record(record: Mapping[str, Any]) -> Evidence:
+    """What a published record (of a store, as JSON has it) says that bears on whether the case needs a look."""
+    classes = tuple(
+        ClassEvidence(
+            str(entry["name"]),
+            entry["voxels_before"],
+            entry["voxels_after"],
+            entry["voxels_added"],
+            entry["voxels_removed"],
+        )
+        for entry in list(record.get("classes") or [])[1:]
+    )
+    return Evidence(
+        classes=classes,
+        changed_share=float(record.get("changed_share") or 0.0),
+        disagreement=record.get("disagreement"),
+        confidence=record.get("mean_confidence"),
+        excess=record.get("excess"),
+        gap_slices=int(record.get("gap_slices") or 0),
+        jumps=record.get("jumps"),
+        refused=record.get("status") == "quarantined",
+    )
 
 
 def judge_cases(cases: Sequence[Evidence]) -> tuple[Verdict, ...]:

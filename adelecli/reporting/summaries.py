@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from adelecli.errors import CaseError
-from adelecli.labels.triage import ClassEvidence, Evidence, judge_cases, order_cases
+from adelecli.labels.triage import judge_cases, order_cases, weigh_record
 from adelecli.store.decisions import Decision, read_decisions, settle_decisions
 
 if TYPE_CHECKING:
@@ -174,30 +174,6 @@ def _rank(
         known = (ids[at], str(record.get("status")), ranks.get(at), verdict.score, reasons)
         rows.append(CaseRow(*known, added, removed, unit, record, said.get(ids[at], ())))
     return tuple(rows)
-
-
-def weigh_record(record: Mapping[str, Any]) -> Evidence:
-    """What a published record says that bears on whether the case needs a look."""
-    classes = tuple(
-        ClassEvidence(
-            str(entry["name"]),
-            entry["voxels_before"],
-            entry["voxels_after"],
-            entry["voxels_added"],
-            entry["voxels_removed"],
-        )
-        for entry in list(record.get("classes") or [])[1:]
-    )
-    return Evidence(
-        classes=classes,
-        changed_share=float(record.get("changed_share") or 0.0),
-        disagreement=record.get("disagreement"),
-        confidence=record.get("mean_confidence"),
-        excess=record.get("excess"),
-        gap_slices=int(record.get("gap_slices") or 0),
-        jumps=record.get("jumps"),
-        refused=record.get("status") == "quarantined",
-    )
 
 
 def _sum_changes(record: Mapping[str, Any]) -> tuple[float, float, str]:
