@@ -16,8 +16,9 @@ import csv
 import json
 import time
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import nibabel as nib
 import numpy as np
@@ -38,6 +39,9 @@ from adelecli.runtime.preparation import (
 )
 from adelecli.volumes.cases import pair_cases
 from adelecli.volumes.reading import read_image, read_labels
+
+if TYPE_CHECKING:
+    from adelecli.runtime.contract import Contract
 
 RESULTS = Path(__file__).parent / "results" / "triage.json"
 
@@ -169,9 +173,14 @@ def ask_network(options: argparse.Namespace, model: Path, ids: list[str]) -> dic
     return answers
 
 
+@cache
+def read_contract(model: Path) -> Contract:
+    return open_model(model, "cpu", threads=1).contract
+
+
 def read_slices(folder: Path, case: str, model: Path) -> Any:
     """Class indices ``[S, H, W]`` of a mask, cut as the model cuts; ids and indices are the same where ids run from 0."""
-    contract = open_model(model, "cpu", threads=1).contract
+    contract = read_contract(model)
     labels = read_labels(folder / f"{case}.nii.gz")
     canonical = labels.geometry.to_canonical(labels.array)
     indices = np.zeros(canonical.shape, np.int64)
@@ -234,6 +243,7 @@ def score(rows: dict[str, Row]) -> dict[str, Any]:
     cases = list(rows.values())
     errors = np.array([row.error for row in cases])
     orders = {"queue": np.array([verdict.score for verdict in judge_cases([row.evidence for row in cases])])}
+    orders["confident disagreement"] = np.array([row.evidence.disagreement or 0.0 for row in cases])
     orders |= {name: np.array([row.candidates[name] for row in cases]) for name in cases[0].candidates}
     table = {"label error": round(float(errors.mean()), 4), "perfect": round(find_early(errors, errors), 3)}
     for name, values in orders.items():
