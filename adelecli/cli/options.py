@@ -141,3 +141,28 @@ def read_settings(
         except tomllib.TOMLDecodeError:
             settings[name] = value
     return settings
+
+
+_NOISE = (
+    click.option(
+        "--k", metavar="A-B", help="Strengths to draw from, in pixels, as 1-5 or 2,3,4 [default: the family's own]."
+    ),
+    click.option("--share", type=float, metavar="F", help="Share of the slices or objects that are hit."),
+    click.option("--coherent/--no-coherent", default=None, help="One draw for a whole case, or one for each slice."),
+    click.option(
+        "--settings",
+        multiple=True,
+        metavar="KEY=VALUE ...",
+        callback=read_settings,
+        help="Other options of the family, with their values as TOML writes them.",
+    ),
+    listing("--classes", "NAME", "Classes to corrupt, in this order [default: all]."),
+    click.option("--axis", type=click.Choice(["z", "y", "x"]), help="Axis along which slices are cut [default: z]."),
+)
+
+
+def noise(command: Decorated) -> Decorated:
+    """What a family of annotation noise does; the family itself is each command's own option."""
+    for option in reversed(_NOISE):
+        command = option(command)
+    return command
