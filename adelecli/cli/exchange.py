@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 import adelecli
-from adelecli.cli import options
+from adelecli.cli import completion, options
 from adelecli.cli.commands import Outcome, command
 
 if TYPE_CHECKING:
@@ -47,7 +47,12 @@ def convert(store: Path, *, out: Path, progress: Callback, **given: Any) -> Outc
 @command(example="adele corrupt ./true-masks --out ./masks --noise adele-de --seed 0")
 @options.argument("masks", required=False)
 @options.out("DIR", "Folder for the corrupted masks.", required=True)
-@click.option("--noise", metavar="FAMILY", help="Family of annotation noise [default: adele-de].")
+@click.option(
+    "--noise",
+    metavar="FAMILY",
+    help="Family of annotation noise [default: adele-de].",
+    shell_complete=completion.offer_noises,
+)
 @options.seed
 @options.noise
 @options.overwrite

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 import adelecli
-from adelecli.cli import options
+from adelecli.cli import completion, options
 from adelecli.cli.commands import Outcome, command
 
 if TYPE_CHECKING:
@@ -21,10 +21,18 @@ if TYPE_CHECKING:
 @options.images
 @options.out("DIR", "Folder of tables, plots and results; results that stand there are read back [default: bench].")
 @options.listing(
-    "--methods", "NAME,...", "Methods to compare [default: clean,noisy,ema,adele]; a wrong name lists all."
+    "--methods",
+    "NAME,...",
+    "Methods to compare [default: clean,noisy,ema,adele]; a wrong name lists all.",
+    completion.offer_methods,
 )
 @options.listing("--seeds", "N", "Seeds of noise, split and training [default: 0 1 2].")
-@click.option("--noise", metavar="FAMILY", help="Family of noise of `adele corrupt`, or none [default: adele-de].")
+@click.option(
+    "--noise",
+    metavar="FAMILY",
+    help="Family of noise of `adele corrupt`, or none [default: adele-de].",
+    shell_complete=completion.offer_noises,
+)
 @options.noise
 @click.option("--noisy-share", type=float, metavar="F", help="Share of the training cases that get noise [default: 1].")
 @click.option(
