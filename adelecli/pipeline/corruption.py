@@ -46,22 +46,27 @@ DEFAULT_K = (
 )
 
 
-class CorruptKeywords(TypedDict, total=False):
-    """What ``corrupt`` takes."""
+class NoiseKeywords(TypedDict, total=False):
+    """What describes a noise, wherever one is asked for."""
 
     noise: str
-    seed: int
     k: str | Sequence[int] | None
     share: float | None
     coherent: bool | None
     settings: Mapping[str, object]
     classes: Sequence[str]
     axis: Literal["z", "y", "x"]
+
+
+class CorruptKeywords(NoiseKeywords, total=False):
+    """What ``corrupt`` takes."""
+
+    seed: int
     overwrite: bool
 
 
 @dataclass(frozen=True)
-class CorruptOptions:
+class NoiseOptions:
     """``noise``: the family (``labels.noise``); ``k``, ``share``, ``coherent``, ``settings``: its own options, where it has them.
 
     ``k`` is written ``1-5`` (the default of ``adele-de``) or ``2,3,4``. ``classes``: which are corrupted, in this order
@@ -69,13 +74,19 @@ class CorruptOptions:
     """
 
     noise: str = "adele-de"
-    seed: int = 0
     k: str | Sequence[int] | None = None
     share: float | None = None
     coherent: bool | None = None
     settings: Mapping[str, object] = field(default_factory=dict)
     classes: Sequence[str] = ()
     axis: Literal["z", "y", "x"] = "z"
+
+
+@dataclass(frozen=True)
+class CorruptOptions(NoiseOptions):
+    """A noise with the ``seed`` of its draws, checked; ``overwrite``: whether files of an earlier run are replaced."""
+
+    seed: int = 0
     overwrite: bool = False
 
     def __post_init__(self) -> None:
