@@ -14,6 +14,7 @@ import nibabel as nib
 import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
+from PIL import Image
 from tiny_models import make_contract, make_model
 
 import adelecli
@@ -70,6 +71,9 @@ def make_named_contract() -> msgspec.Struct:
 def prepare_page(page: str, folder: Path) -> None:
     """What one page takes for granted besides."""
     (folder / "trusted.txt").write_text("case_0001\ncase_0002\n", encoding="utf-8")
+    if page == "docs/researchers.md":
+        write_segthor(folder / "SegTHOR" / "train")
+        write_voc(folder / "VOCdevkit" / "VOC2012")
     if page == "docs/model.md":
         write_plain(folder / "plain.onnx")
     if page in {"docs/review.md", "docs/store.md"}:
@@ -87,3 +91,41 @@ def write_plain(path: Path) -> None:
     node = helper.make_node("Conv", ["input", "weights"], ["logits"])
     graph = helper.make_graph([node], "plain", ends[:1], ends[1:], [weights])
     onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10), path)
+
+
+def write_segthor(folder: Path) -> None:
+    """Stand-ins in the layout of the challenge's training set: patients of all three parts, four organs as boxes."""
+    for number in (1, 2, 3, 8, 21, 27, 32):
+        truth = np.zeros((16, 16, 6), np.uint8)
+        for label, place in enumerate([(2, 2, 2, 3), (5, 4, 6, 7), (12, 3, 2, 3), (11, 11, 4, 3)], start=1):
+            x, y, wide, deep = place
+            truth[x : x + wide, y : y + deep, 1 : 5 - number % 2] = label
+        grain = np.random.default_rng(number).normal(0, 5, truth.shape)
+        patient = f"Patient_{number:02d}"
+        write_volume(folder / patient / f"{patient}.nii.gz", (truth * 60.0 - 100 + grain).astype(np.int16))
+        write_volume(folder / patient / "GT.nii.gz", truth)
+
+
+def write_voc(root: Path) -> None:
+    """Stand-ins as VOC 2012 is unpacked, two classes and the border; pseudo-labels of the training pictures lack a part."""
+    ids = [f"2007_{number:06d}" for number in range(1, 7)]
+    palette = [value for index in range(256) for value in (index, 255 - index, 7)]
+    for name in ("JPEGImages", "SegmentationClass", "SegmentationClassPseudo", "ImageSets/Segmentation"):
+        (root / name).mkdir(parents=True)
+    for number, name in enumerate(ids):
+        truth = np.zeros((18, 20), np.uint8)
+        truth[3:9, 3 : 9 + number % 3], truth[10:16, 9:17] = 1, 20
+        Image.fromarray(np.repeat((truth[..., None] * 10 + 60).astype(np.uint8), 3, 2)).save(
+            root / "JPEGImages" / f"{name}.jpg", quality=95
+        )
+        pseudo = truth.copy()
+        pseudo[5:7, 3:5] = 0
+        truth[3, 3:9] = 255
+        for folder, labels in (("SegmentationClass", truth), ("SegmentationClassPseudo", pseudo)):
+            if folder == "SegmentationClass" or number < 4:
+                picture = Image.fromarray(labels).convert("P")
+                picture.putpalette(palette)
+                picture.save(root / folder / f"{name}.png")
+    lists = root / "ImageSets" / "Segmentation"
+    (lists / "train.txt").write_text("\n".join(ids[:4]) + "\n", encoding="utf-8")
+    (lists / "val.txt").write_text("\n".join(ids[4:]) + "\n", encoding="utf-8")
