@@ -128,7 +128,11 @@ def test_prefect_runs_the_flow(folder: Path) -> None:
     """The flow's result, and its files."""
     python = Path(find_engine("prefect")).with_name("python")
     words = [str(python), str(PIPELINES / "prefect_flow.py"), "masks", "images", "weights/adele.onnx", "c.zarr", "out"]
-    home = {"PREFECT_HOME": str(folder / "prefect"), "PREFECT_SERVER_ANALYTICS_ENABLED": "false"}
+    home = {
+        "PREFECT_HOME": str(folder / "prefect"),
+        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+        "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": str(PATIENCE_S),
+    }
     answer = json.loads(run(words, folder, **home).splitlines()[-1])
     assert (sorted(answer["to_review"]), answer["cases"]) == (["a", "b"], 2)
     assert len(list((folder / "out").glob("*.nii.gz"))) == 2
@@ -138,6 +142,8 @@ def test_prefect_runs_the_flow(folder: Path) -> None:
 def test_nextflow_runs_the_workflow(folder: Path) -> None:
     """A store and a report a batch."""
     engine = find_engine("nextflow")
+    if subprocess.run([engine, "-version"], capture_output=True, check=False).returncode:
+        pytest.skip("the launcher of nextflow is here, but not the program that it fetches")
     make_batch(folder, "first")
     model = str(folder / "weights" / "adele.onnx")
     run([engine, "run", str(PIPELINES / "main.nf"), "--batches", f"{folder}/inbox/*", "--model", model], folder)
