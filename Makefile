@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 DEMO ?= demo
 
-.PHONY: install demo test test-slow lint types format
+.PHONY: install demo test test-slow lint types format reference
 
 install: $(STAMP)
 
@@ -39,3 +39,8 @@ types: $(STAMP)
 format: $(STAMP)
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+# A test fails while the page is not what the program would say.
+reference: $(STAMP)
+	$(BIN)/python -m adelecli.cli.reference > docs/reference.new
+	mv docs/reference.new docs/reference.md

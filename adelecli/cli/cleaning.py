@@ -12,9 +12,12 @@ from adelecli.cli.commands import Outcome, command
 from adelecli.errors import ConfigError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
+    from adelecli.cli.reports import Draw
     from adelecli.progress import Callback
+    from adelecli.reporting.thumbnails import Thumbnail
 
 dry_run = options.flag("--dry-run", "Do everything but write.")
 
@@ -58,7 +61,14 @@ def correct(masks: Path | None = None, *, out: Path, progress: Callback, **given
     batch: its error stands in the report, and the exit code is 3. Exit code 4: some cases changed too much, and kept
     their labels.
     """
-    return _report(adelecli.correct(masks, out=out, progress=progress, **given), out)
+    report = adelecli.correct(masks, out=out, progress=progress, **given)
+
+    def draw(cases: Mapping[str, Sequence[int]]) -> Sequence[Thumbnail]:
+        from adelecli.reporting.thumbnails import draw_thumbnails
+
+        return draw_thumbnails(out, cases, images=given.get("images"), masks=masks)
+
+    return _report(report, out, draw)
 
 
 @command(example="adele predict ./images --model weights/adele.onnx --out predicted.zarr")
@@ -87,7 +97,7 @@ def predict(
     return _report(adelecli.predict(images or folder, out=out, progress=progress, **given), out)
 
 
-def _report(report: adelecli.Report, out: Path) -> Outcome:
+def _report(report: adelecli.Report, out: Path, draw: Draw | None = None) -> Outcome:
     from adelecli.cli.reports import show_report
 
-    return Outcome(report, lambda console: show_report(console, report, out))
+    return Outcome(report, lambda console: show_report(console, report, out, draw))

@@ -130,7 +130,14 @@ def show_description(console: Console, description: adelecli.Description) -> Non
 
 
 def show_demo(console: Console, result: DemoResult) -> None:
-    """The gain, in labels and on unseen patients, and where everything lies."""
+    """The gain, in labels and on unseen patients, and where everything lies; of data alone only the latter."""
+    if not result.labels:
+        show_tree(console, {name: f"{result.folder}/{path}" for name, path in result.files.items()})
+        show_line(
+            console,
+            f"{result.train_cases} cases in {result.folder}, masks spoilt to a mean IoU of {result.noise['mean_iou']}",
+        )
+        return
     strength = f"mean IoU with the truth {result.noise['mean_iou']}"
     labels = (
         (

@@ -96,10 +96,16 @@ def export(run: Path | None = None, *, progress: Callback, **given: Any) -> Outc
 @click.option("--cases", type=int, metavar="N", help="Patients to train on [default: 12].")
 @click.option("--test-cases", type=int, metavar="N", help="Patients kept unseen, to test on [default: 4].")
 @click.option("--epochs", type=int, metavar="N", help="Length of each training [default: 18].")
+@click.option(
+    "--only-data",
+    metavar="KIND",
+    help="Make this data set and stop: chest, or hippocampus (for `--model hippocampus`); trains nothing.",
+)
 def demo(*, progress: Callback, **given: Any) -> Outcome:
     """Show the whole method on a small data set of its own.
 
-    The labels of a made-up anatomy are spoilt; then train, export, correct and evaluate run on them and show the gain.
+    The labels of a made-up anatomy are spoilt; then train, export, correct and evaluate run on them and show the gain. With
+    --only-data there are images/, masks/ (spoilt) and truth/ to try the commands on.
     """
     from adelecli.cli.findings import show_demo
 

@@ -67,11 +67,21 @@ def format_share(value: float | None) -> str:
 
 def show_table(console: Console, title: str, headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     """A table with its first column left and numbers right; nothing at all without rows."""
+    print_table(console, title, build_table(headings, rows))
+
+
+def build_table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:
+    """The table alone, for whoever sets something beside it."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     for place, heading in enumerate(headings):
         table.add_column(heading, justify="left" if place == 0 else "right", overflow="fold")
     for row in rows:
         table.add_row(*map(Text, row))
+    return table
+
+
+def print_table(console: Console, title: str, table: Table) -> None:
+    """The table under its title, and an empty line; nothing at all without rows."""
     if table.row_count:
         console.print(Text(title, style="italic"))  # as rich's own title it would be broken to the width of the table
         console.print(table)

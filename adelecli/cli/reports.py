@@ -8,10 +8,11 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Protocol
 
-from adelecli.cli.rendering import format_number, format_share, show_line, show_table
+from adelecli.cli.rendering import build_table, format_number, format_share, show_line, show_table
+from adelecli.cli.strip import can_draw, show_with_strip
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from pathlib import Path
 
     from rich.console import Console
@@ -20,9 +21,14 @@ if TYPE_CHECKING:
     from adelecli.pipeline.corruption import CorruptionReport
     from adelecli.pipeline.records import Report
     from adelecli.pipeline.scores import ErrorRate, Evaluation
+    from adelecli.reporting.thumbnails import Thumbnail
+
+    Draw = Callable[[Mapping[str, Sequence[int]]], Sequence[Thumbnail]]
 
 QUEUE = 10
 """How many cases of a list are shown; the record of `--json` and `--report` holds all."""
+DRAWN = 3
+"""How many cases the strip of thumbnails shows."""
 
 
 class Fallible(Protocol):
@@ -37,8 +43,11 @@ class Fallible(Protocol):
         """Why it failed, in one line; nothing when it did not."""
 
 
-def show_report(console: Console, report: Report, out: Path) -> None:
-    """How `correct` or `predict` ended: classes over all cases, the cases to look at first, the errors, a summary."""
+def show_report(console: Console, report: Report, out: Path, draw: Draw | None = None) -> None:
+    """How `correct` or `predict` ended: classes over all cases, the cases to look at first, the errors, a summary.
+
+    ``draw`` gives the thumbnails of cases (the ids of each one's classes); it is asked only where the console can show them.
+    """
     _show_totals(console, report)
     queue = (
         (
@@ -51,7 +60,9 @@ def show_report(console: Console, report: Report, out: Path) -> None:
         )
         for case in report.review_queue[:QUEUE]
     )
-    show_table(console, "Look at these first", ("rank", "case", "status", "changed", "confidence", "why"), queue)
+    table = build_table(("rank", "case", "status", "changed", "confidence", "why"), queue)
+    largest = _find_largest(report) if draw is not None and can_draw(console) else {}
+    show_with_strip(console, "Look at these first", table, draw(largest) if draw is not None and largest else ())
     _show_failures(console, report.cases)
     ended = Counter(case.status for case in report.cases)
     summary = ", ".join(f"{count} {status}" for status, count in ended.items()) or "no cases"
@@ -61,6 +72,13 @@ def show_report(console: Console, report: Report, out: Path) -> None:
         show_line(console, f"the network was not asked about {skipped} of {slices} slices: no label could change there")
     seconds = report.run.elapsed or sum(report.run.seconds.values())
     show_line(console, f"{summary}, {where}; {seconds:.1f} s on {report.run.device_used}")
+
+
+def _find_largest(report: Report) -> dict[str, tuple[int, ...]]:
+    """The published cases in which the largest share of a class changed, each with the ids of its classes; none after a dry run."""
+    changed = [case for case in report.cases if case.status == "corrected" and not report.run.options.get("dry_run")]
+    changed.sort(key=lambda case: (-(case.changed_share or 0.0), case.id))
+    return {case.id: tuple(entry.id for entry in case.classes[1:]) for case in changed[:DRAWN]}
 
 
 def _show_totals(console: Console, report: Report) -> None:

@@ -23,17 +23,11 @@ from adelecli.keywords import read_keywords
 from adelecli.labels.classes import IGNORE, ClassTable
 from adelecli.labels.correction import Change, Rule, correct_labels, find_present, may_change
 from adelecli.labels.entries import list_entries
-from adelecli.labels.triage import find_gaps
+from adelecli.labels.triage import count_gap_edges, find_gaps
 from adelecli.pipeline.batch import run_batch
-from adelecli.pipeline.counting import any_changed, count_areas, count_slabs, describe_changes
-from adelecli.pipeline.inference import (
-    ConfidenceSummary,
-    ask_network,
-    cut_slices,
-    read_volume,
-    restore_volume,
-    segment_case,
-)
+from adelecli.pipeline.counting import any_changed, count_slabs, describe_changes
+from adelecli.pipeline.evidence import ConfidenceSummary, JumpCount, count_areas, cut_slices
+from adelecli.pipeline.inference import ask_network, read_volume, restore_volume, segment_case
 from adelecli.pipeline.options import CorrectKeywords, CorrectOptions, StrPath
 from adelecli.pipeline.records import CaseRecord, Report, Status
 from adelecli.pipeline.resumption import hash_inputs
@@ -114,7 +108,7 @@ class _Work:
     """A case after the rule: indices ``[Z, Y, X]`` on the source grid, what changed, the confidence, and how much was skipped.
 
     ``excess``: how much more the labels disagree with the network than honest ones would; ``None`` where nobody asked. ``gaps``: how
-    many slices between labelled ones have no label, and how many pixels they should have had.
+    many slices between labelled ones have no label, and how many pixels they should have had. ``jumps``: see ``JumpCount``.
     """
 
     after: NDArray[np.uint8]
@@ -124,6 +118,7 @@ class _Work:
     skipped: int
     excess: float | None = None
     gaps: tuple[int, float] = (0, 0.0)
+    jumps: float | None = None
 
 
 @dataclass(frozen=True)
@@ -164,6 +159,7 @@ class _Corrector:
                 excess=None if work.excess is None or not math.isfinite(work.excess) else round(work.excess, 4),
                 disagreement=work.confidence.disagreement(work.gaps[1]),
                 gap_slices=work.gaps[0],
+                jumps=work.jumps,
             )
             changed = allocate(original.shape, np.dtype(np.uint8))
             for part in cut_slabs(original):
@@ -199,12 +195,13 @@ class _Corrector:
         confidence = ConfidenceSummary(geometry.canonical_shape, axis, allocate if keep_map else None)
         present, open_slices = self._find_open_slices(old, rule)
         numbers = range(len(old)) if keep_map else sorted(open_slices)  # a map of confidence needs all of them
-        gate, seen = rule.gate, np.zeros((4, len(self.table) - 1), np.int64)
+        gate, seen, jumps = rule.gate, np.zeros((4, len(self.table) - 1), np.int64), JumpCount()
         for index, label, sure in ask_network(self.session, self, case, loaded, numbers):
             with self.session.clock.stage("correct"):
                 new[index] = correct_labels(old[index], label, sure, rule, present=present)
-                if gate is not None and index in open_slices:
-                    seen += gate.count(old[index], label)
+                if index in open_slices:
+                    jumps.add(index, old[index], label)
+                    seen += 0 if gate is None else gate.count(old[index], label)
                 counted = (label > 0) | ((old[index] > 0) & (old[index] != IGNORE))
                 confidence.add(index, sure, counted if index in open_slices else None, label != old[index])
                 let_go(before, after)
@@ -214,8 +211,9 @@ class _Corrector:
                 after = before  # its labels look like honest ones
             changes = count_slabs(before, after, len(self.table))
         excess = None if gate is None else gate.excess(seen, scale)
-        gaps = find_gaps(count_areas(old))
-        return _Work(after, changes, confidence, len(old), len(old) - len(numbers), excess, gaps)
+        areas = count_areas(old)
+        told = (find_gaps(areas), jumps.measure_excess(count_gap_edges(areas)))
+        return _Work(after, changes, confidence, len(old), len(old) - len(numbers), excess, *told)
 
     def _find_scale(self, shape: tuple[int, ...], geometry: Geometry) -> float:
         """Pixels of a slice of the file per pixel of the network's grid, along a side (the geometric mean of both)."""

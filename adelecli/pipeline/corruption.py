@@ -21,10 +21,11 @@ from adelecli.labels.noise.registry import FAMILIES, corrupt_labels
 from adelecli.labels.overlap import LabelErrorCounts, confusion, iou_scores, label_error
 from adelecli.pipeline.comparison import collect_classes
 from adelecli.pipeline.conversion import write_class_names
-from adelecli.pipeline.filing import open_folder, write_text
+from adelecli.pipeline.filing import open_folder
 from adelecli.pipeline.records import choose_exit_code
 from adelecli.pipeline.scores import average, drop_infinite
 from adelecli.progress import Callback, Progress, ignore_progress
+from adelecli.replacement import write_text
 from adelecli.runtime.preparation import move_axis, restore_axis
 from adelecli.volumes.cases import find_masks
 from adelecli.volumes.naming import read_class_table

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from adelecli.labels.classes import IGNORE
 from adelecli.labels.correction import Change, count_changes
 from adelecli.pipeline.records import ClassRecord
 from adelecli.scratch import cut_slabs, let_go
@@ -16,15 +15,6 @@ if TYPE_CHECKING:
 
     from adelecli.labels.classes import ClassTable
     from adelecli.volumes.geometry import Geometry
-
-
-def count_areas(slices: NDArray[np.uint8]) -> NDArray[np.int64]:
-    """Foreground pixels (class indices but ``IGNORE``) of each of ``slices [S, H, W]``."""
-    areas = np.zeros(len(slices), np.int64)
-    for index, one in enumerate(slices):
-        areas[index] = np.count_nonzero((one > 0) & (one != IGNORE))
-        let_go(slices)
-    return areas
 
 
 def count_slabs(before: NDArray[np.uint8], after: NDArray[np.uint8], n_classes: int) -> tuple[Change, ...]:

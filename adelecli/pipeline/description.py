@@ -10,8 +10,11 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from adelecli.errors import CaseError, InputError
+from adelecli.labels.triage import judge_cases, order_cases, weigh_record
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from adelecli.pipeline.options import StrPath
 
 HISTORY = "history.jsonl"
@@ -95,20 +98,22 @@ def _describe_store(path: Path) -> StoreDescription:
             records[case] = store.case_record(case) | ({"status": "reverted"} if store.is_reverted(case) else {})
         except CaseError:
             unreadable.append(case)
-    worth_it = [case for case, record in records.items() if record.get("status") in {"quarantined", "corrected"}]
-
-    def badness(case: str) -> tuple[bool, float, str]:
-        record = records[case]
-        return (record["status"] != "quarantined", -float(record.get("changed_share") or 0.0), case)
-
     return StoreDescription(
         path=str(path),
         run=store.run(),
         cases=len(records) + len(unreadable),
         by_status=dict(Counter(str(record.get("status")) for record in records.values())),
-        review=tuple(sorted(worth_it, key=badness)),
+        review=_list_queue(records),
         unreadable=tuple(unreadable),
     )
+
+
+def _list_queue(records: Mapping[str, Mapping[str, Any]]) -> tuple[str, ...]:
+    """The cases that need a look in the order in which the run's own report and the page have them."""
+    ids = list(records)
+    refused = [records[case].get("status") == "quarantined" for case in ids]
+    order = order_cases(judge_cases([weigh_record(record) for record in records.values()]), refused, ids)
+    return tuple(ids[at] for at in order if records[ids[at]].get("status") in {"quarantined", "corrected"})
 
 
 def _describe_run(path: Path) -> RunDescription:

@@ -13,7 +13,6 @@ import numpy as np
 
 from adelecli.errors import CaseError
 from adelecli.intake.formats import read_geometry, read_image
-from adelecli.runtime.preparation import move_axis
 from adelecli.runtime.segmentation import segment_volume
 from adelecli.scratch import cut_slabs, let_go
 from adelecli.volumes.reading import check_finite
@@ -28,67 +27,11 @@ if TYPE_CHECKING:
     from adelecli.runtime.segmentation import Judge
     from adelecli.scratch import Allocate
     from adelecli.volumes.cases import Case
-    from adelecli.volumes.geometry import Geometry
     from adelecli.volumes.reading import Volume
 
 
 Answer: TypeAlias = "tuple[int, NDArray[np.uint8], NDArray[np.float32]]"
 """A canonical slice: its number, the network's class indices and their confidence, both ``[H, W]``."""
-
-
-class ConfidenceSummary:
-    """Mean confidence over foreground, how much of it labels and network disagree on, and, where asked for, the map of confidences.
-
-    The map is uint8 (255 = certain).
-    """
-
-    def __init__(self, shape: tuple[int, ...], axis: str, allocate: Allocate | None) -> None:
-        """``allocate`` makes the map of a canonical ``shape``; without it none is kept."""
-        self._total, self._count, self._doubt = 0.0, 0, 0.0
-        self.map = None if allocate is None else allocate(shape, np.dtype(np.uint8))
-        self._slices = None if self.map is None else cut_slices(self.map, axis)
-
-    def add(
-        self,
-        index: int,
-        confidence: NDArray[np.float32],
-        foreground: NDArray[np.bool_] | None,
-        wrong: NDArray[np.bool_] | None = None,
-    ) -> None:
-        """Take note of slice ``index``, of whose ``confidence`` ``[H, W]`` the pixels ``foreground`` count for the mean.
-
-        ``wrong``: where the labels say otherwise than the network.
-        """
-        if foreground is not None:
-            self._total += float(confidence[foreground].sum(dtype=np.float64))
-            self._count += int(np.count_nonzero(foreground))
-            if wrong is not None:
-                self._doubt += float(confidence[foreground & wrong].sum(dtype=np.float64))
-        if self._slices is not None:
-            self._slices[index] = np.rint(confidence * 255)
-            let_go(self._slices)
-
-    def restore_map(self, geometry: Geometry) -> NDArray[np.uint8] | None:
-        """The map on the source grid, or ``None`` when none was kept."""
-        return None if self.map is None else geometry.from_canonical(self.map)
-
-    def disagreement(self, missing: float = 0.0) -> float | None:
-        """The share of the foreground (of labels or network) on which they disagree, each pixel weighted by the confidence.
-
-        ``missing``: pixels that slices without any label should have had. ``None`` where there was no foreground.
-        """
-        held = self._count + missing
-        return round((self._doubt + missing) / held, 6) if held else None
-
-    @property
-    def mean(self) -> float | None:
-        """Mean confidence over the foreground; ``None`` when there was none."""
-        return round(self._total / self._count, 6) if self._count else None
-
-
-def cut_slices(volume: NDArray[np.uint8], axis: str) -> NDArray[np.uint8]:
-    """View a canonical volume ``[Z, Y, X]`` as slices ``[S, H, W]`` along ``axis``; writing to the view writes to the volume."""
-    return move_axis(volume, axis)  # type: ignore[arg-type]  # a Literal of the contract
 
 
 def read_volume(case: Case, session: Session) -> Volume:

@@ -16,14 +16,8 @@ from adelecli.keywords import read_keywords
 from adelecli.labels.entries import list_entries
 from adelecli.pipeline.batch import run_batch
 from adelecli.pipeline.counting import count_slabs, describe_changes
-from adelecli.pipeline.inference import (
-    ConfidenceSummary,
-    ask_network,
-    cut_slices,
-    read_volume,
-    restore_volume,
-    segment_case,
-)
+from adelecli.pipeline.evidence import ConfidenceSummary, cut_slices
+from adelecli.pipeline.inference import ask_network, read_volume, restore_volume, segment_case
 from adelecli.pipeline.options import BatchKeywords, BatchOptions, StrPath
 from adelecli.pipeline.records import CaseRecord, Report
 from adelecli.pipeline.resumption import hash_inputs

@@ -26,7 +26,7 @@ from adelecli.pipeline.checkup import CheckedCase, Checkup, Machinery
 from adelecli.pipeline.correction import encode_volume
 from adelecli.pipeline.discovery import VARIABLE, WEIGHTS
 from adelecli.pipeline.estimation import Workload, estimate_run
-from adelecli.pipeline.inference import cut_slices
+from adelecli.pipeline.evidence import cut_slices
 from adelecli.pipeline.options import CheckKeywords, CheckOptions, CorrectOptions, StrPath, match_ids
 from adelecli.pipeline.rules import make_rule
 from adelecli.pipeline.session import open_session

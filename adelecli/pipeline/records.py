@@ -63,7 +63,8 @@ class CaseRecord(msgspec.Struct, frozen=True):
     network was not asked about ``skipped_slices``: the rule could not have changed them, whatever it had said. ``excess``: how many
     times more the labels disagree with the network than honest ones would (``labels.excess``), where the model knows that.
     ``disagreement`` (0..1): the share of the foreground on which labels and network disagree, weighted by the network's confidence, with
-    what the ``gap_slices`` (no label, between labelled ones) should have had; ``reasons``: why the case is in the queue.
+    what the ``gap_slices`` (no label, between labelled ones) should have had; ``jumps`` (-1..1): the share of the foreground that differs
+    from one slice to the next in the labels, less that in the network's answer; ``reasons``: why the case is in the queue.
     """
 
     id: str
@@ -79,6 +80,7 @@ class CaseRecord(msgspec.Struct, frozen=True):
     excess: float | None = None
     disagreement: float | None = None
     gap_slices: int = 0
+    jumps: float | None = None
     reasons: tuple[str, ...] = ()
     resumed: bool = False
     error: str | None = None
@@ -204,5 +206,6 @@ def weigh_case(case: CaseRecord) -> Evidence:
         confidence=case.mean_confidence,
         excess=case.excess,
         gap_slices=case.gap_slices,
+        jumps=case.jumps,
         refused=case.status == "quarantined",
     )

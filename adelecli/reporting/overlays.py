@@ -25,6 +25,8 @@ YELLOW = "#F0E442"
 PALETTE = (style.ORANGE, style.SKY, style.GREEN, YELLOW, style.PURPLE, style.BLUE, style.VERMILLION)
 """Colours of the classes by their place; with more classes they repeat."""
 CHANGE_COLOURS = {ADDED: style.SKY, REMOVED: style.VERMILLION, RELABELLED: YELLOW}
+LEGEND = tuple(zip(("added", "removed", "relabelled"), CHANGE_COLOURS.values(), strict=True))
+"""What the colours of a difference mean, in words."""
 FILL, LINE = 70, 255
 """Opacity of an area and of its outline, 0..255."""
 
@@ -56,7 +58,7 @@ def encode_labels(labels: NDArray[Any], ids: Sequence[int], size: tuple[int, int
     index = np.where(large == 0, 0, 2 * large - 1 + edge).astype(np.uint8)
     colours, opacity = [(0, 0, 0)], [0]
     for colour in PALETTE:
-        colours += [_split(colour)] * 2
+        colours += [split_colour(colour)] * 2
         opacity += [FILL, LINE]
     return _encode_indexed(index, colours, opacity)
 
@@ -70,7 +72,7 @@ def encode_changes(changes: NDArray[np.uint8], size: tuple[int, int]) -> bytes:
     dotted = (rows // 2 + columns // 2) % 2 == 0
     drawn = (large == ADDED) | ((large == REMOVED) & (hatched | edge)) | ((large == RELABELLED) & (dotted | edge))
     index = np.where(drawn, large, 0).astype(np.uint8)
-    colours = [(0, 0, 0), *(_split(CHANGE_COLOURS[kind]) for kind in (ADDED, REMOVED, RELABELLED))]
+    colours = [(0, 0, 0), *(split_colour(CHANGE_COLOURS[kind]) for kind in (ADDED, REMOVED, RELABELLED))]
     return _encode_indexed(index, colours, [0, 190, 235, 235])
 
 
@@ -102,7 +104,8 @@ def _find_outline(array: NDArray[Any]) -> NDArray[np.bool_]:
     return np.asarray(differs & (array != 0))
 
 
-def _split(colour: str) -> tuple[int, int, int]:
+def split_colour(colour: str) -> tuple[int, int, int]:
+    """Red, green and blue, 0..255, of ``#RRGGBB``."""
     return int(colour[1:3], 16), int(colour[3:5], 16), int(colour[5:7], 16)
 
 

@@ -6,9 +6,7 @@ for two hundred cases, and appears at once or not at all; a file that adele did 
 
 from __future__ import annotations
 
-import os
-import secrets
-from contextlib import suppress
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,8 +14,11 @@ import msgspec
 
 from adelecli.errors import InputError, OutputError
 from adelecli.progress import Callback, ignore_progress
+from adelecli.replacement import write_text
 
 if TYPE_CHECKING:
+    import os
+
     from jinja2 import Environment
 
 MARK = "<!-- made by `adele report` -->"
@@ -82,6 +83,7 @@ def open_templates() -> Environment:
         lstrip_blocks=True,
     )
     environment.filters.update(share=format_share, amount=format_amount, decimal=format_decimal)
+    environment.filters.update(bound=bind_signs, parts=split_name)
     return environment
 
 
@@ -114,6 +116,24 @@ def format_decimal(value: float | None) -> str:
     return "–" if value is None else f"{value:.3f}"
 
 
+def bind_signs(text: str) -> str:
+    """A text in which no line begins with a percent sign.
+
+    >>> bind_signs("loses 75 %") == "loses 75\N{NO-BREAK SPACE}%"
+    True
+    """
+    return text.replace(" %", "\N{NO-BREAK SPACE}%")
+
+
+def split_name(name: str) -> list[str]:
+    """The parts between which a narrow column may break a name: after ``_``, ``-`` and ``.``, and not within a word.
+
+    >>> split_name("case_0001.a")
+    ['case_', '0001.', 'a']
+    """
+    return re.split(r"(?<=[_.-])(?=.)", name)
+
+
 def _check_ours(file: Path) -> None:
     if not file.exists():
         return
@@ -127,20 +147,6 @@ def _check_ours(file: Path) -> None:
 
 
 def _publish(file: Path, kind: str, template: str, content: dict[str, Any]) -> Page:
-    """Write beside, sync, rename: a reader sees the old page or the new one."""
     text = open_templates().get_template(template).render(mark=MARK, **content)
-    beside = file.with_name(f".{file.name}.{secrets.token_hex(4)}.part")
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        with beside.open("w", encoding="utf-8") as target:
-            target.write(text)
-            target.flush()
-            os.fsync(target.fileno())
-        beside.replace(file)
-    except OSError as error:
-        with suppress(OSError):
-            beside.unlink(missing_ok=True)
-        raise OutputError(
-            f"cannot be written ({error.strerror})", path=file, remedy="free the disk or pass --out"
-        ) from error
+    write_text(file, text, remedy="free the disk or pass --out")
     return Page(str(file), kind, file.stat().st_size, content.get("total", 0), content.get("drawn", 0))

@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from adelecli.errors import CaseError
 from adelecli.progress import Callback, Progress
-from adelecli.reporting.overlays import CHANGE_COLOURS, pick_colour
+from adelecli.reporting.overlays import LEGEND, pick_colour
 from adelecli.reporting.pictures import Viewer, find_sources
 from adelecli.reporting.previews import Preview, draw_previews
-from adelecli.reporting.summaries import BINS, CaseRow, Summary, summarise_store
-from adelecli.store.changes import ADDED, RELABELLED, REMOVED
+from adelecli.reporting.summaries import BINS, PHRASES, CaseRow, Summary, summarise_store
 from adelecli.version import __version__
 
 if TYPE_CHECKING:
@@ -49,10 +48,8 @@ def describe_store(store: Store, images: Path | None, progress: Callback, max_by
         "sections": sections,
         "bins": _label_bins(),
         "colours": {row.name: pick_colour(row.place) for row in summary.classes},
-        "legend": [
-            (what, CHANGE_COLOURS[kind])
-            for what, kind in (("added", ADDED), ("removed", REMOVED), ("relabelled", RELABELLED))
-        ],
+        "legend": LEGEND,
+        "phrases": PHRASES,
         "provenance": flatten_record({"store": store.id, "written by": f"adele {__version__}", "run": store.run()}),
         "total": len(summary.cases),
         "drawn": drawn,

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from adelecli.errors import CaseError
-from adelecli.labels.triage import ClassEvidence, Evidence, judge_cases, order_cases
+from adelecli.labels.triage import judge_cases, order_cases, weigh_record
+from adelecli.store.decisions import Decision, read_decisions, settle_decisions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -24,12 +25,16 @@ QUEUED = {"corrected", "quarantined"}
 BINS = (-1.0, -0.5, -0.3, -0.2, -0.1, -0.05, 0.05, 0.1, 0.2, 0.3, 0.5, 1.0)
 """Edges of the distribution of a class's change of volume; beyond them counts into the outermost."""
 
+PHRASES = {"accept": "accepted", "edit": "to edit", "reject": "rejected", "reverted": "reverted"}
+"""Words of the review as a reader is told them; ``rejected``: the labels are not back yet."""
+
 
 @dataclass(frozen=True)
 class CaseRow:
     """One case: its place in the queue (``None``: nothing to look at), why, and its published record.
 
-    ``added`` and ``removed`` sum over the foreground classes, in mm3 (``unit``) or, in pictures, in pixels.
+    ``added`` and ``removed`` sum over the foreground classes, in mm3 (``unit``) or, in pictures, in pixels. ``said``: the last word
+    of the review about the case, then those about single classes of it.
     """
 
     id: str
@@ -41,6 +46,14 @@ class CaseRow:
     removed: float
     unit: str
     record: Mapping[str, Any]
+    said: tuple[Decision, ...] = ()
+
+    @property
+    def decision(self) -> str:
+        """What was decided: one of ``PHRASES``, ``in part`` (about some classes alone), or nothing yet."""
+        if self.said and self.said[0].part is None:
+            return PHRASES[self.said[0].word]
+        return "reverted" if self.status == "reverted" else "in part" if self.said else ""
 
     @property
     def classes(self) -> list[dict[str, Any]]:
@@ -89,6 +102,13 @@ class Summary:
         return tuple(case for case in self.cases if case.rank)
 
     @property
+    def decisions(self) -> Mapping[str, int]:
+        """Cases by what was decided about them, the open ones of the queue as ``undecided``; empty where nothing was."""
+        found = Counter(case.decision for case in self.cases if case.decision)
+        waiting = sum(not case.decision for case in self.queue)
+        return dict(found.most_common()) | {"undecided": waiting} if found else {}
+
+    @property
     def changed_share(self) -> float | None:
         """Changed voxels per foreground voxel before, over all cases."""
         return self.changed / self.voxels if self.voxels else None
@@ -109,7 +129,7 @@ def summarise_store(store: Store, watch: Callable[[int, int], None] | None = Non
             records.append({"id": case, "status": "unreadable", "error": error.fact})
         if watch is not None:
             watch(number + 1, len(ids))
-    rows = _rank(ids, records)
+    rows = _rank(ids, records, _group_decisions(store))
     foreground = [
         entry for row in rows if row.status in {"corrected", "unchanged", "reverted"} for entry in row.classes
     ]
@@ -122,13 +142,23 @@ def summarise_store(store: Store, watch: Callable[[int, int], None] | None = Non
     )
 
 
+def _group_decisions(store: Store) -> dict[str, tuple[Decision, ...]]:
+    """The last words about each case: that about the whole of it first, then by class."""
+    groups: dict[str, list[Decision]] = {}
+    for entry in settle_decisions(read_decisions(store)).values():
+        groups.setdefault(entry.case, []).append(entry)
+    return {case: tuple(sorted(said, key=lambda entry: entry.part or "")) for case, said in groups.items()}
+
+
 def _count_changed(row: CaseRow) -> int:
     # A relabelled voxel is added to one class and removed from another; counted over all classes it counts twice.
     classes = row.record.get("classes") or []
     return sum(int(entry["voxels_added"]) + int(entry["voxels_removed"]) for entry in classes) // 2
 
 
-def _rank(ids: Sequence[str], records: Sequence[Mapping[str, Any]]) -> tuple[CaseRow, ...]:
+def _rank(
+    ids: Sequence[str], records: Sequence[Mapping[str, Any]], said: Mapping[str, tuple[Decision, ...]]
+) -> tuple[CaseRow, ...]:
     verdicts = judge_cases([weigh_record(record) for record in records])
     refused = [record.get("status") == "quarantined" for record in records]
     order = order_cases(verdicts, refused, ids)
@@ -141,35 +171,9 @@ def _rank(ids: Sequence[str], records: Sequence[Mapping[str, Any]]) -> tuple[Cas
         error = record.get("error")
         reasons = (str(error),) if error else verdict.reasons
         added, removed, unit = _sum_changes(record)
-        rows.append(
-            CaseRow(
-                ids[at], str(record.get("status")), ranks.get(at), verdict.score, reasons, added, removed, unit, record
-            )
-        )
+        known = (ids[at], str(record.get("status")), ranks.get(at), verdict.score, reasons)
+        rows.append(CaseRow(*known, added, removed, unit, record, said.get(ids[at], ())))
     return tuple(rows)
-
-
-def weigh_record(record: Mapping[str, Any]) -> Evidence:
-    """What a published record says that bears on whether the case needs a look."""
-    classes = tuple(
-        ClassEvidence(
-            str(entry["name"]),
-            entry["voxels_before"],
-            entry["voxels_after"],
-            entry["voxels_added"],
-            entry["voxels_removed"],
-        )
-        for entry in list(record.get("classes") or [])[1:]
-    )
-    return Evidence(
-        classes=classes,
-        changed_share=float(record.get("changed_share") or 0.0),
-        disagreement=record.get("disagreement"),
-        confidence=record.get("mean_confidence"),
-        excess=record.get("excess"),
-        gap_slices=int(record.get("gap_slices") or 0),
-        refused=record.get("status") == "quarantined",
-    )
 
 
 def _sum_changes(record: Mapping[str, Any]) -> tuple[float, float, str]:

@@ -11,16 +11,12 @@ left of the patient), voxel (x, y, z) codes "LPS" as in files converted from DIC
 
 from __future__ import annotations
 
-import json
 import math
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from adelecli.errors import OutputError
-from adelecli.progress import Callback, Progress, ignore_progress
 from adelecli.showcase.anatomy import (
     AORTA,
     ESOPHAGUS,
@@ -68,34 +64,7 @@ def make_case(seed: int, index: int) -> Case:
     return _scan_tissue(tissue, rng), _vote_labels(fine), SPACING
 
 
-def write_phantom(folder: Path | str, *, cases: int, seed: int = 0, progress: Callback = ignore_progress) -> Path:
-    """Write ``cases`` patients as ``images/case_000.nii.gz``, ``masks/case_000.nii.gz`` and ``labels.json``; returns the folder.
-
-    Raises OutputError when the folder cannot be written.
-    """
-    from adelecli.volumes.geometry import Geometry
-    from adelecli.volumes.writing import write_image, write_labels
-
-    folder = Path(folder)
-    geometry = Geometry(shape=SHAPE, affine=_lay_affine(), kind="nifti", header=None)
-    names = {str(index): name for index, name in enumerate(CLASS_NAMES)}
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / "labels.json").write_text(json.dumps(names, indent=2) + "\n", encoding="utf-8")
-    except OSError as error:
-        raise OutputError(
-            f"cannot be written ({error.strerror or error})", path=folder, remedy="name another folder"
-        ) from error
-    for index in range(cases):
-        image, labels, _ = make_case(seed, index)
-        name = f"case_{index:03d}"
-        write_image(folder / "images" / f"{name}.nii.gz", image, geometry)
-        write_labels(folder / "masks" / f"{name}.nii.gz", labels, geometry)
-        progress(Progress("phantom", index + 1, cases, case=name))
-    return folder
-
-
-def _lay_affine() -> NDArray[np.float64]:
+def lay_affine() -> NDArray[np.float64]:
     """Voxel (x, y, z) to RAS+ mm: the middle of the first slice is the origin, x runs to the left and y to the back."""
     dz, dy, dx = SPACING
     affine = np.diag((-dx, -dy, dz, 1.0))

@@ -17,8 +17,8 @@ import msgspec
 
 from adelecli.errors import ConfigError, OutputError
 from adelecli.progress import Callback, Progress, ignore_progress
+from adelecli.showcase.datasets import DATA_SETS, find_data_set, write_cases, write_data
 from adelecli.showcase.exhibition import draw_pictures
-from adelecli.showcase.phantom import CLASS_NAMES, write_phantom
 from adelecli.showcase.results import DemoResult, compare_methods, list_labels
 
 if TYPE_CHECKING:
@@ -29,8 +29,7 @@ if TYPE_CHECKING:
     from adelecli.pipeline.scores import Evaluation
     from adelecli.training.trainer import TrainResult
 
-ORGANS = CLASS_NAMES[1:]
-NOISE_ORDER = ("esophagus", "trachea", "aorta", "heart")
+ORGANS = DATA_SETS["chest"].class_names[1:]
 STAGES = ("phantom", "corrupt", "baseline", "adele", "clean", "export", "correct", "evaluate", "pictures")
 TRAININGS = {"baseline": "noisy", "adele": "noisy", "clean": "masks"}
 """Name of each training -> the folder of its labels. Only ``adele`` corrects; ``clean`` shows what there is to be gained."""
@@ -46,18 +45,25 @@ class DemoKeywords(TypedDict, total=False):
     cases: int
     test_cases: int
     epochs: int
+    only_data: str | None
 
 
 @dataclass(frozen=True)
 class DemoOptions:
-    """Options of ``demo``: patients to train on and to test on, epochs of each training, device as everywhere."""
+    """Options of ``demo``: patients to train on and to test on, epochs of each training, device as everywhere.
+
+    ``only_data`` names a data set (``DATA_SETS``) that is made, spoilt and left to the user; nothing is trained.
+    """
 
     device: str = "auto"
     cases: int = 12
     test_cases: int = 4
     epochs: int = 18
+    only_data: str | None = None
 
     def __post_init__(self) -> None:
+        if self.only_data is not None:
+            find_data_set(self.only_data)
         for name, least in (("cases", 2), ("test_cases", 1), ("epochs", 1)):
             if getattr(self, name) < least:
                 raise ConfigError(f"`{name}` is {getattr(self, name)}", remedy=f"choose {least} or more")
@@ -93,7 +99,9 @@ def demo(
     """Make a data set, spoil its labels, train without and with ADELE, correct the labels, and measure the gain.
 
     Everything is written below ``out``, which must not exist or be empty (``OutputError``); options are those of
-    ``DemoOptions`` (``ConfigError`` for others). Raises what ``train``, ``export``, ``correct`` and ``evaluate`` raise.
+    ``DemoOptions`` (``ConfigError`` for others). With ``only_data`` the folder holds ``images/``, ``masks/`` (spoilt) and
+    ``truth/``, nothing is trained, and the result has no rows; torch is not needed. Raises what ``train``, ``export``,
+    ``correct`` and ``evaluate`` raise.
 
     >>> demo("adele-demo", epochs=8).labels[0].error_after  # doctest: +SKIP
     0.21
@@ -101,6 +109,8 @@ def demo(
     chosen = _read_options(options)
     folder = _open_folder(Path(out))
     stage = _Stagehand(progress)
+    if chosen.only_data:
+        return _leave_data(folder, chosen.only_data, chosen.cases, seed, stage)
     started = time.monotonic()
     ids = [f"case_{index:03d}" for index in range(chosen.cases + chosen.test_cases)]
     noise = _make_data(folder, ids, chosen, seed, stage)
@@ -115,7 +125,7 @@ def demo(
         train_cases=chosen.cases,
         test_cases=chosen.test_cases,
         epochs=chosen.epochs,
-        noise={"family": noise.noise, "k": "1-5", "mean_iou": noise.mean_iou, "label_error": noise.label_error},
+        noise=_describe_noise(noise),
         labels=list_labels(labels, runs["adele"].onsets),
         methods=compare_methods(histories, ORGANS),
         exported_dice=exported.dice,
@@ -126,6 +136,30 @@ def demo(
     _write_results(folder / "results.json", result)
     progress(Progress("demo", len(STAGES), len(STAGES)))
     return result
+
+
+def _leave_data(folder: Path, kind: str, cases: int, seed: int, stage: _Stagehand) -> DemoResult:
+    """Make the data set and stop."""
+    noise = stage.play("phantom", lambda tell: write_data(folder, kind, cases=cases, seed=seed, progress=tell))
+    stage.progress(Progress("demo", len(STAGES), len(STAGES)))
+    return DemoResult(
+        folder=str(folder),
+        seed=seed,
+        train_cases=cases,
+        test_cases=0,
+        epochs=0,
+        noise=_describe_noise(noise),
+        labels=(),
+        methods=(),
+        exported_dice=None,
+        seconds=stage.seconds,
+        files={"images": "images", "truth": "truth", "noisy": "masks"},
+        pictures=(),
+    )
+
+
+def _describe_noise(noise: CorruptionReport) -> dict[str, object]:
+    return {"family": noise.noise, "k": "1-5", "mean_iou": noise.mean_iou, "label_error": noise.label_error}
 
 
 def _list_files(folder: Path, runs: Mapping[str, TrainResult]) -> dict[str, Path]:
@@ -145,6 +179,9 @@ def _read_options(options: DemoKeywords) -> DemoOptions:
         raise ConfigError(
             f"there is no option `{min(unknown)}`", remedy=f"the options are {', '.join(DemoKeywords.__annotations__)}"
         )
+    idle = options.keys() & {"device", "test_cases", "epochs"} if options.get("only_data") else ()
+    if idle:
+        raise ConfigError(f"`{min(idle)}` says nothing about data alone", remedy="leave it out, or `only_data`")
     return DemoOptions(**options)
 
 
@@ -164,7 +201,7 @@ def _make_data(folder: Path, ids: list[str], chosen: DemoOptions, seed: int, sta
     """``images/``, ``masks/`` (the truth), ``noisy/`` and the list of unseen patients."""
     from adelecli.pipeline.corruption import corrupt
 
-    stage.play("phantom", lambda tell: write_phantom(folder, cases=len(ids), seed=seed, progress=tell))
+    stage.play("phantom", lambda tell: write_cases(folder, "chest", cases=len(ids), seed=seed, progress=tell))
     (folder / "unseen.txt").write_text("".join(f"{name}\n" for name in ids[chosen.cases :]), encoding="utf-8")
     return stage.play(
         "corrupt",
@@ -173,7 +210,7 @@ def _make_data(folder: Path, ids: list[str], chosen: DemoOptions, seed: int, sta
             out=folder / "noisy",
             noise="adele-de",
             k="1-5",
-            classes=NOISE_ORDER,
+            classes=DATA_SETS["chest"].noise_order,
             seed=seed,
             progress=tell,
         ),

@@ -7,7 +7,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from adelecli.labels.triage import ClassEvidence, Evidence, find_gaps, judge_cases, order_cases, share_changed
+from adelecli.labels.triage import (
+    ClassEvidence,
+    Evidence,
+    count_gap_edges,
+    count_jumps,
+    find_gaps,
+    judge_cases,
+    order_cases,
+    share_changed,
+)
 
 LIVER = ClassEvidence("liver", 100, 100, 0, 0)
 
@@ -17,11 +26,25 @@ def judge(case: Evidence):
 
 
 @settings(deadline=None)
-@given(st.floats(0, 1), st.floats(0, 1))
-def test_more_disagreement_never_lowers_a_score(one, other) -> None:
+@given(st.floats(0, 1), st.floats(0, 1), st.none() | st.floats(0, 1), st.none() | st.floats(-1, 1))
+def test_more_disagreement_never_lowers_a_score(one, other, confidence, jumps) -> None:
     """Whatever else is equal."""
-    low, high = sorted((one, other))
-    assert judge(Evidence(disagreement=low)).score <= judge(Evidence(disagreement=high)).score
+    low, high = (Evidence(disagreement=part, confidence=confidence, jumps=jumps) for part in sorted((one, other)))
+    assert judge(low).score <= judge(high).score
+
+
+def test_disagreement_with_an_unsure_network_counts_for_less_and_jumps_are_added() -> None:
+    """.4 at a confidence of .5 counts a quarter; two fifths of the jumps on top; labels smoother than the network's take nothing away."""
+    assert judge(Evidence(disagreement=0.4, confidence=0.5)).score == pytest.approx(0.1)
+    assert judge(Evidence(disagreement=0.4, confidence=0.5, jumps=0.25)).score == pytest.approx(0.2)
+    assert judge(Evidence(disagreement=0.4, confidence=0.5, jumps=-0.2)).score == pytest.approx(0.1)
+
+
+def test_jumps_are_differing_pixels_among_foreground_pixels() -> None:
+    """One class turning into another is a jump, too; a slice against itself is none."""
+    first, second = np.array([[0, 1, 1, 2]], np.uint8), np.array([[0, 1, 2, 0]], np.uint8)
+    assert count_jumps(first, second).tolist() == [2, 3]
+    assert count_jumps(first, first).tolist() == [0, 3]
 
 
 @settings(deadline=None)
@@ -50,6 +73,7 @@ def test_a_score_without_a_network_is_the_changed_share_of_the_foreground() -> N
         (Evidence((ClassEvidence("liver", 100, 80, 0, 20),)), "liver loses 20 %"),
         (Evidence(changed_share=0.7, refused=True), "correction refused: it would have changed 70 % of a class"),
         (Evidence(excess=2.0), "labels disagree 2.0 times as much as honest ones would"),
+        (Evidence(jumps=0.25), "labels jump from slice to slice (25 % more than the network's)"),
         (Evidence(gap_slices=3), "3 slices have no label between labelled ones"),
         (Evidence(confidence=0.5), "the network is unsure (mean confidence 0.50)"),
     ],
@@ -80,3 +104,5 @@ def test_gaps_between_labelled_slices_are_found_and_wide_ones_are_not() -> None:
     assert find_gaps(np.array([4, 0, 0, 4])) == (2, 8.0)
     assert find_gaps(np.array([4, 0, 0, 0, 0, 0, 0, 4])) == (0, 0.0)
     assert find_gaps(np.zeros(3, np.int64)) == (0, 0.0)
+    assert count_gap_edges(np.array([0, 4, 0, 8, 0, 0])) == 12
+    assert count_gap_edges(np.array([4, 0, 0, 0, 0, 0, 0, 4])) == 0

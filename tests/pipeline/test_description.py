@@ -40,6 +40,19 @@ def test_a_store_is_its_run_and_its_cases(data) -> None:
     assert described.run["model"] == hashlib.sha256(data.model.read_bytes()).hexdigest()
 
 
+def test_the_queue_is_that_of_the_run(data) -> None:
+    """The order is the report's, which is not that of the changed shares: the smaller change is the surer one here."""
+    for number, case in enumerate("abcdef"):
+        mask = make_truth()
+        mask[:, :, 2 : 3 + number % 3] = 0
+        data.add(case, mask=mask, image=(make_truth() + (0.3 if number % 2 else 0)).astype("float32"))
+    report = correct(data.masks, out=data.out, model=data.model, max_change=1.0)
+    described = info(data.out)
+    assert described.review == tuple(case.id for case in report.review_queue)
+    shares = {case.id: case.changed_share for case in report.cases}
+    assert list(described.review) != sorted(described.review, key=lambda case: (-shares[case], case))
+
+
 def test_a_run_folder_is_its_state_and_its_last_epoch(tmp_path) -> None:
     """Finished or not, how many epochs, what the last one said."""
     (tmp_path / "config.toml").write_text("")

@@ -17,6 +17,7 @@ from adelecli.reporting import storepage
 from adelecli.reporting.overlays import encode_changes, encode_labels
 from adelecli.reporting.pictures import Viewer, find_sources
 from adelecli.reporting.summaries import summarise_store
+from adelecli.store.decisions import record_decision
 
 QUEUE = "table.queue tbody tr:not([hidden]) a"
 
@@ -43,6 +44,49 @@ def test_a_reverted_case_has_left_the_queue(tmp_path: Path) -> None:
     assert [case.id for case in summary.queue] == ["c", "a"]
     assert dict(summary.by_status) == {"corrected": 2, "reverted": 1}
     assert summary.changed_share == pytest.approx((24 + 48) / (3 * 96))
+
+
+def decide(store, *said: tuple[str, str, str | None]) -> None:
+    for case, word, part in said:
+        record_decision(store, case, word, part=part, actor="ada", note="<b>a note</b>" if part else None)
+
+
+def test_the_last_word_about_a_case_is_told(tmp_path: Path) -> None:
+    """One about the whole case outranks those about its classes; a case that was taken back is undecided again."""
+    store = make_store(tmp_path, {"a": 1, "b": 3, "c": 2, "d": 1}, images=False)
+    assert summarise_store(store).decisions == {}
+    decide(store, ("a", "accept", None), ("a", "edit", None), ("b", "accept", "liver"), ("c", "accept", None))
+    decide(store, ("c", "open", None))
+    adelecli.revert(store.path, cases=["d"], reason="a test")
+    summary = summarise_store(store)
+    told = {case.id: case.decision for case in summary.cases}
+    assert told == {"a": "to edit", "b": "in part", "c": "", "d": "reverted"}
+    assert summary.decisions == {"to edit": 1, "in part": 1, "reverted": 1, "undecided": 1}
+
+
+def test_decisions_can_be_sorted_and_filtered_in_a_browser(tmp_path: Path) -> None:
+    """The filter stays while the table is sorted; a note is text and no markup; without decisions there is no column for them."""
+    store = make_store(tmp_path, images=False)
+    page = Path(adelecli.report(store.path).path)
+    assert 'id="decision"' not in page.read_text(encoding="utf-8")
+    decide(store, ("b", "accept", None), ("c", "edit", None), ("b", "accept", "liver"))
+    adelecli.report(store.path)
+    with open_tab() as tab:
+        tab.page.goto(page.as_uri())
+        assert "review: accepted 1" in " ".join(tab.page.locator(".facts").inner_text().split())
+        tab.page.get_by_role("button", name="decision").click()
+        assert tab.page.locator(QUEUE).all_inner_texts() == ["a", "b", "c"]  # undecided, accepted, to edit
+        tab.page.get_by_role("button", name="decision").click()
+        assert tab.page.locator(QUEUE).all_inner_texts() == ["c", "b", "a"]
+        tab.page.select_option("#decision", "undecided")
+        assert tab.page.locator(QUEUE).all_inner_texts() == ["a"]
+        assert tab.page.locator(".case:not([hidden]) h3").all_text_contents() == ["a"]
+        tab.page.get_by_role("button", name="case").click()
+        assert tab.page.locator(QUEUE).all_inner_texts() == ["a"]
+        tab.page.select_option("#decision", "accepted")
+        assert "liver: accepted by ada" in (tab.page.locator(".case:not([hidden]) .said").text_content() or "")
+        assert "<b>a note</b>" in (tab.page.locator(".case:not([hidden]) .said").text_content() or "")
+        assert tab.faults == []
 
 
 def test_a_slice_is_shown_from_the_radiologists_side(tmp_path: Path) -> None:
@@ -214,3 +258,22 @@ def test_the_page_of_a_finished_run_tells_what_became_of_the_labels(tmp_path: Pa
     text = Path(adelecli.report(folder).path).read_text(encoding="utf-8")
     assert "<dt>cases corrected</dt><dd>12 of 14</dd>" in text
     assert "<dt>label error</dt><dd>37.4 % → 13.2 %</dd>" in text
+
+
+def test_printed_every_case_is_there_on_white_with_its_labels(tmp_path: Path) -> None:
+    """Also from a dark, narrow window, and far below its edge: the header, all columns of the table, the pictures."""
+    store = make_store(tmp_path, {f"{number:02d}": 1 + number % 3 for number in range(6)})
+    page = Path(adelecli.report(store.path, images=tmp_path / "images").path)
+    with open_tab(380, 500, "dark") as tab:
+        tab.page.goto(page.as_uri())
+        tab.page.emulate_media(media="print")
+        heads = tab.page.locator(".case h3")
+        assert sorted(heads.all_text_contents()) == [f"{number:02d}" for number in range(6)]
+        assert all(head.is_visible() for head in heads.all())
+        assert tab.page.locator(".queue th").evaluate_all("all => all.every((one) => one.offsetWidth > 0)")
+        assert not tab.page.locator(".bar").is_visible()
+        style = tab.page.evaluate("getComputedStyle(document.body).backgroundColor")
+        assert style == "rgb(255, 255, 255)"
+        # a picture that waits until it is scrolled to is missing on paper
+        assert tab.page.evaluate("[...document.images].every((one) => one.loading !== 'lazy' && one.naturalWidth > 0)")
+        assert tab.page.pdf(format="A4").startswith(b"%PDF")

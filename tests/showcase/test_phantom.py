@@ -9,7 +9,8 @@ import pytest
 from scipy import ndimage
 
 from adelecli.errors import OutputError
-from adelecli.showcase.phantom import CLASS_NAMES, SHAPE, SPACING, make_case, write_phantom
+from adelecli.showcase.datasets import write_cases
+from adelecli.showcase.phantom import CLASS_NAMES, SHAPE, SPACING, make_case
 from adelecli.volumes.cases import pair_cases
 from adelecli.volumes.naming import read_class_table
 from adelecli.volumes.reading import read_image, read_labels
@@ -118,7 +119,7 @@ def test_patients_differ(cases):
 def test_files_are_read_back_as_they_were_made(tmp_path):
     """Images, masks and class names on disk give the arrays, the spacing and the names back; progress counts the cases."""
     seen = []
-    write_phantom(tmp_path / "set", cases=2, seed=3, progress=seen.append)
+    write_cases(tmp_path / "set", "chest", cases=2, seed=3, progress=seen.append)
     assert [(event.done, event.total, event.case) for event in seen] == [(1, 2, "case_000"), (2, 2, "case_001")]
     pairing = pair_cases(tmp_path / "set" / "masks", None)
     assert [case.id for case in pairing.cases] == ["case_000", "case_001"]
@@ -137,4 +138,4 @@ def test_a_folder_that_cannot_be_written_is_an_output_error(tmp_path):
     """The path of the obstacle is named."""
     (tmp_path / "file").write_text("")
     with pytest.raises(OutputError, match="file"):
-        write_phantom(tmp_path / "file" / "set", cases=1)
+        write_cases(tmp_path / "file" / "set", "chest", cases=1)

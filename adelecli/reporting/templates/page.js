@@ -7,6 +7,7 @@
   const rows = [...body.rows];
   const search = document.getElementById("search");
   const status = document.getElementById("status");
+  const decision = document.getElementById("decision"); // only where something was decided
   const count = document.getElementById("count");
   const cases = new Map([...document.querySelectorAll(".case")].map((one) => [one.dataset.id, one]));
 
@@ -33,7 +34,8 @@
     let shown = 0;
     for (const row of rows) {
       const text = row.textContent.toLowerCase();
-      const fits = (!status.value || row.dataset.status === status.value) && words.every((word) => text.includes(word));
+      const fits = (!status.value || row.dataset.status === status.value)
+        && (!decision?.value || row.dataset.decision === decision.value) && words.every((word) => text.includes(word));
       row.hidden = !fits;
       const one = cases.get(row.dataset.id);
       if (one) one.hidden = !fits;
@@ -43,6 +45,7 @@
   };
   search.addEventListener("input", filter);
   status.addEventListener("change", filter);
+  decision?.addEventListener("change", filter);
   filter();
 
   // What is jumped to must not end under the bar, which has two lines in a narrow window.

@@ -13,6 +13,7 @@
     if (!answer.ok) throw new Error(content.error ?? answer.statusText);
     return content;
   };
+  const bind = (text) => text.replaceAll(" %", "\u00a0%"); // no line begins with a percent sign
   const say = (text) => { $("said").textContent = text; };
 
   // ---- the queue
@@ -29,7 +30,7 @@
       button.setAttribute("aria-current", String(one.id === here?.id));
       const id = Object.assign(document.createElement("span"), { className: "id", textContent: `${one.rank ?? "–"}  ${one.id} ` });
       const word = Object.assign(document.createElement("span"), { className: `badge ${one.word}`, textContent: one.word });
-      const why = Object.assign(document.createElement("span"), { className: "why", textContent: one.reasons.join("; ") });
+      const why = Object.assign(document.createElement("span"), { className: "why", textContent: bind(one.reasons.join("; ")) });
       button.append(id, word, why);
       button.addEventListener("click", () => openCase(one.id));
       item.append(button);
@@ -56,7 +57,7 @@
     $("name").textContent = here.id;
     $("state").textContent = here.word || here.status;
     $("state").className = `badge ${here.word}`;
-    $("why").textContent = here.reasons.join("; ");
+    $("why").textContent = bind(here.reasons.join("; "));
   };
   const listTargets = () => {
     const entries = [{ name: "", text: "the whole case", word: here.word }, ...here.classes.map((one) => ({ ...one, text: one.name }))];
