@@ -129,6 +129,7 @@ def write_model(path: Path, max_size: int | None = None) -> Path:
         scales=SCALES,
         divisor=2 ** Settings().network.depth,
         constraint="slice",
+        outline=0.75,  # as the default preset exports it
         run={"id": "benchmark"},
         parity={},
         weights_sha256=hash_weights(graph.SerializeToString()),

@@ -5,9 +5,12 @@
 Two uint8 label volumes, `sparse` (six round structures with wavy outlines) and `dense` (six organ-like classes that fill about half
 of the volume), are published as the product publishes it (drafted, read back, hashed,
 forced to the disk, renamed), once alone and once with corrected labels and change map, and written by the other two, whose files are
-forced to the disk too. All alternate in one process. Then a slab of 16 slices in the middle is read back from each: `numpy.load` maps its
-file, nibabel must unpack the file up to the slab. The cache of the system is warm in all of them. Prints and writes
-``benchmarks/results/store_throughput.json``: medians with their spread (smallest and largest), ratios of the medians, bytes and files.
+forced to the disk too. What publishing does beside writing is measured alone: `arrays` writes the finest level without any of it, `hash`
+hashes the labels once, `inspect` reads the published case back and holds it to its hashes. All alternate in one process. Then a slab of
+16 slices in the middle is read back from each: `numpy.load` maps its file, nibabel must unpack the file up to the slab. The cache of
+the system is warm in all of them. Prints and writes ``benchmarks/results/store_throughput.json``: medians of seconds and of processor
+seconds (of all threads; they hardly depend on what else the machine does) with their spread (smallest and largest), ratios of the
+medians, bytes and files.
 """
 
 from __future__ import annotations
@@ -17,6 +20,7 @@ import json
 import os
 import shutil
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING
@@ -24,9 +28,12 @@ from typing import TYPE_CHECKING
 import nibabel as nib
 import numpy as np
 
+from adelecli.store.arrays import hash_array, write_volume
 from adelecli.store.changes import map_changes
 from adelecli.store.collection import create_store
+from adelecli.store.files import sync_tree
 from adelecli.store.frame import Frame
+from adelecli.store.inspection import inspect_case
 from adelecli.store.layout import CHANGE_CLASSES
 from adelecli.store.publication import publish_case
 
@@ -56,23 +63,54 @@ def main() -> None:
 def measure(options: argparse.Namespace, labels: np.ndarray) -> dict[str, object]:
     """All figures of one label volume."""
     options.work.mkdir(parents=True, exist_ok=True)
-    writers, readers = list_writers(options.work, labels), list_readers(options.work, labels)
-    seconds: dict[str, list[float]] = {name: [] for name in (*writers, *readers)}
+    writers = list_writers(options.work, labels)
+    actions = writers | list_parts(options.work, labels) | list_readers(options.work, labels)
+    taken: dict[str, list[Taken]] = {name: [] for name in actions}
     for _ in range(options.repetitions + 1):
-        for name, action in (*writers.items(), *readers.items()):
-            seconds[name].append(action())
-    rows = {name: summarise(values[1:]) for name, values in seconds.items()}  # the first one warms up
+        for name, action in actions.items():
+            taken[name].append(action())
+    seconds = {name: summarise([one.seconds for one in values[1:]]) for name, values in taken.items()}  # one warms up
+    processor = {name: summarise([one.processor for one in values[1:]]) for name, values in taken.items()}
     result: dict[str, object] = {
         "labelled": round(float((labels > 0).mean()), 3),
-        "seconds": rows,
+        "seconds": seconds,
+        "processor_seconds": processor,
         "size": {name: measure_size(options.work / name) for name in writers},
-        "write: nii.gz / store": round(rows["nii.gz"]["median"] / rows["store"]["median"], 2),
-        "write: numpy.save / store": round(rows["npy"]["median"] / rows["store"]["median"], 2),
-        "read: nii.gz / store": round(rows["read nii.gz"]["median"] / rows["read store"]["median"], 2),
-        "read: numpy.load / store": round(rows["read npy"]["median"] / rows["read store"]["median"], 2),
     }
+    for word, rows in (("seconds", seconds), ("processor", processor)):
+        result |= {
+            f"write: nii.gz / store, {word}": divide(rows, "nii.gz", "store"),
+            f"write: nii.gz / arrays, {word}": divide(rows, "nii.gz", "arrays"),
+            f"write: numpy.save / store, {word}": divide(rows, "npy", "store"),
+            f"read: nii.gz / store, {word}": divide(rows, "read nii.gz", "read store"),
+            f"read: numpy.load / store, {word}": divide(rows, "read npy", "read store"),
+        }
     shutil.rmtree(options.work)
     return result
+
+
+@dataclass(frozen=True)
+class Taken:
+    """What an action took: seconds by the clock, and processor seconds of all threads."""
+
+    seconds: float
+    processor: float
+
+
+class Watch:
+    """Started when it is made."""
+
+    def __init__(self) -> None:
+        self.begin, self.used = time.perf_counter(), time.process_time()
+
+    def stop(self) -> Taken:
+        """What has passed since."""
+        return Taken(time.perf_counter() - self.begin, time.process_time() - self.used)
+
+
+def divide(rows: dict[str, dict[str, float]], one: str, other: str) -> float:
+    """How many times the median of ``other`` that of ``one`` is."""
+    return round(rows[one]["median"] / max(rows[other]["median"], 1e-4), 2)
 
 
 def draw_organs(shape: tuple[int, int, int]) -> np.ndarray:
@@ -104,37 +142,37 @@ def draw_balls(shape: tuple[int, int, int]) -> np.ndarray:
     return labels
 
 
-def list_writers(work: Path, labels: np.ndarray) -> dict[str, Callable[[], float]]:
-    """What writes the array, each replacing what it wrote before; they return seconds."""
+def list_writers(work: Path, labels: np.ndarray) -> dict[str, Callable[[], Taken]]:
+    """What writes the array, each replacing what it wrote before."""
     corrected = np.roll(labels, 2, axis=1)
     changed = map_changes(labels, corrected)
     frame = Frame(IDENTITY, (1.0, 1.0, 1.0))
 
-    def publish(name: str, arrays: dict[str, np.ndarray]) -> float:
+    def publish(name: str, arrays: dict[str, np.ndarray]) -> Taken:
         store = create_store(work / name, run={"command": "correct"}, overwrite=True)
-        begin = time.perf_counter()  # what lay there before is no part of the cost
+        watch = Watch()  # what lay there before is no part of the cost
         with publish_case(store, "case") as draft:
             for part, array in arrays.items():
                 draft.write_labels(part, array, frame, CHANGE_CLASSES if part == "change" else CLASSES)
             draft.set_record({"id": "case"})
-        return time.perf_counter() - begin
+        return watch.stop()
 
-    def save() -> float:
+    def save() -> Taken:
         (work / "npy").mkdir(exist_ok=True)
-        begin = time.perf_counter()
+        watch = Watch()
         with (work / "npy" / "labels.npy").open("wb") as file:
             np.save(file, labels)
             os.fsync(file.fileno())
-        return time.perf_counter() - begin
+        return watch.stop()
 
-    def pack() -> float:
+    def pack() -> Taken:
         (work / "nii.gz").mkdir(exist_ok=True)
         path = work / "nii.gz" / "labels.nii.gz"
-        begin = time.perf_counter()
+        watch = Watch()
         nib.Nifti1Image(labels.T, np.eye(4)).to_filename(path)
         with path.open("rb") as file:
             os.fsync(file.fileno())
-        return time.perf_counter() - begin
+        return watch.stop()
 
     return {
         "store": lambda: publish("store", {"original": labels}),
@@ -144,18 +182,42 @@ def list_writers(work: Path, labels: np.ndarray) -> dict[str, Callable[[], float
     }
 
 
-def list_readers(work: Path, labels: np.ndarray) -> dict[str, Callable[[], float]]:
-    """What reads the slab; each compares it with the truth once it is read; they return seconds."""
+def list_parts(work: Path, labels: np.ndarray) -> dict[str, Callable[[], Taken]]:
+    """What publishing consists of, alone."""
+
+    def write() -> Taken:
+        shutil.rmtree(work / "arrays", ignore_errors=True)
+        watch = Watch()
+        write_volume(work / "arrays", labels)
+        sync_tree(work / "arrays")
+        return watch.stop()
+
+    def digest() -> Taken:
+        watch = Watch()
+        hash_array(labels)
+        return watch.stop()
+
+    def inspect() -> Taken:
+        watch = Watch()
+        if inspect_case(work / "store" / "case", "case"):
+            raise SystemExit("the store is damaged")
+        return watch.stop()
+
+    return {"arrays": write, "hash": digest, "inspect": inspect}
+
+
+def list_readers(work: Path, labels: np.ndarray) -> dict[str, Callable[[], Taken]]:
+    """What reads the slab; each compares it with the truth once it is read."""
     middle = len(labels) // 2
     part = slice(middle, middle + SLAB)
 
-    def check(read: Callable[[], np.ndarray]) -> float:
-        begin = time.perf_counter()
+    def check(read: Callable[[], np.ndarray]) -> Taken:
+        watch = Watch()
         found = read()
-        seconds = time.perf_counter() - begin
+        taken = watch.stop()
         if not np.array_equal(found, labels[part]):
             raise SystemExit("what was read is not what was written")
-        return seconds
+        return taken
 
     def open_shards() -> np.ndarray:
         import zarr

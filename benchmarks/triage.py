@@ -1,6 +1,6 @@
 """How well the order of the review queue follows the true label error, and what else could have ordered it.
 
-    python benchmarks/triage.py DATA --work /tmp/triage --name hippocampus [--model FILE] [--cases N] [--drop ID ...] [--set KEY=VALUE]
+    python benchmarks/triage.py DATA --work /tmp/triage --name hippocampus [--model FILE] [--split PART] [--cases N] [--drop ID ...]
 
 DATA holds ``images/``, ``masks/`` (taken to be right) and ``labels.json``. The masks are made noisy once for each of ``--noises`` and
 ``--seeds``; a network that has seen noisy labels alone (``--model``, or one trained here on the first noise and seed) judges them, and
@@ -12,21 +12,21 @@ the same predictions. Results go to ``benchmarks/results/triage.json``, under ``
 from __future__ import annotations
 
 import argparse
+import csv
 import json
 import time
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import nibabel as nib
 import numpy as np
-from scipy import ndimage
 from scipy.stats import spearmanr
+from triage_candidates import Answer, measure_candidates
 
 import adelecli
-from adelecli.labels.surface import average_surface_distance
-from adelecli.labels.triage import ClassEvidence, Evidence, find_gaps, judge_cases
+from adelecli.labels.triage import ClassEvidence, Evidence, count_gap_edges, find_gaps, judge_cases
 from adelecli.pipeline.evidence import ConfidenceSummary, JumpCount
 from adelecli.runtime.models import open_model
 from adelecli.runtime.preparation import (
@@ -40,25 +40,10 @@ from adelecli.runtime.preparation import (
 from adelecli.volumes.cases import pair_cases
 from adelecli.volumes.reading import read_image, read_labels
 
+if TYPE_CHECKING:
+    from adelecli.runtime.contract import Contract
+
 RESULTS = Path(__file__).parent / "results" / "triage.json"
-FAR_AWAY = 20.0
-"""Millimetres that stand for the distance between surfaces of which one does not exist."""
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What the network says of a case, on canonical slices: ``probabilities [K, S, H, W]``; ``spacing`` in mm (s, h, w)."""
-
-    probabilities: Any
-    spacing: tuple[float, ...]
-
-    @cached_property
-    def label(self) -> Any:
-        return self.probabilities.argmax(0)
-
-    @cached_property
-    def sure(self) -> Any:
-        return self.probabilities.max(0).astype(np.float32)
 
 
 @dataclass(frozen=True)
@@ -79,6 +64,7 @@ def main() -> None:
     parser.add_argument("--noises", nargs="+", default=["adele-de", "omit", "swap", "annotator"])
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
     parser.add_argument("--model", type=Path)
+    parser.add_argument("--split", help="only the cases of this part of split.csv")
     parser.add_argument("--cases", type=int, help="as many cases, evenly spread")
     parser.add_argument("--drop", type=int, nargs="*", default=[], help="label ids that become background")
     parser.add_argument("--epochs", type=int, default=8)
@@ -87,11 +73,10 @@ def main() -> None:
     begin = time.perf_counter()
     ids = make_clean(options)
     model = options.model or learn(options)
-    trained = time.perf_counter() - begin
     answers = ask_network(options, model, ids)
     truth = {case: read_slices(options.work / "clean", case, model) for case in ids}
     clean = judge(options, model, "clean", truth, answers)
-    result: dict[str, Any] = {"cases": len(ids), "model": describe_model(options, model, trained), "noises": {}}
+    result: dict[str, Any] = {"cases": len(ids), "model": describe_model(options, model), "noises": {}}
     for noise in options.noises:
         for seed in options.seeds:
             folder = options.work / f"{noise}-{seed}"
@@ -110,6 +95,12 @@ def make_clean(options: argparse.Namespace) -> list[str]:
     target = options.work / "clean"
     target.mkdir(parents=True, exist_ok=True)
     files = sorted((options.data / "masks").glob("*.nii.gz"))
+    if options.split:
+        with (options.data / "split.csv").open() as table:
+            chosen = {
+                row["name"].removesuffix(".nii.gz") for row in csv.DictReader(table) if row["split"] == options.split
+            }
+        files = [file for file in files if file.name.removesuffix(".nii.gz") in chosen]
     if options.cases:
         files = [files[at] for at in np.linspace(0, len(files) - 1, options.cases).round().astype(int)]
     for file in files:
@@ -143,16 +134,18 @@ def learn(options: argparse.Namespace) -> Path:
         set=options.set,
         device="cpu",
     )
-    (options.work / "onsets.json").write_text(json.dumps(run.onsets))
+    told = {"onsets": run.onsets, "seconds": round(sum(epoch["seconds"] for epoch in run.history))}
+    (options.work / "training.json").write_text(json.dumps(told))
     return adelecli.export(run.folder, out=target, triggered=list(run.onsets)).path
 
 
-def describe_model(options: argparse.Namespace, model: Path, seconds: float) -> dict[str, Any]:
+def describe_model(options: argparse.Namespace, model: Path) -> dict[str, Any]:
     if options.model:
-        return {"file": model.name}
-    onsets = json.loads((options.work / "onsets.json").read_text())
+        opened = open_model(model, "cpu", threads=1)
+        return {"file": model.name, "sha256": opened.sha256, "run": opened.contract.name}
     learnt = f"{options.noises[0]} {options.seeds[0]}"
-    return {"learnt": learnt, "epochs": options.epochs, "set": options.set, "onsets": onsets, "seconds": round(seconds)}
+    told = json.loads((options.work / "training.json").read_text())
+    return {"learnt": learnt, "epochs": options.epochs, "set": options.set, **told}
 
 
 def ask_network(options: argparse.Namespace, model: Path, ids: list[str]) -> dict[str, Answer]:
@@ -180,9 +173,14 @@ def ask_network(options: argparse.Namespace, model: Path, ids: list[str]) -> dic
     return answers
 
 
+@cache
+def read_contract(model: Path) -> Contract:
+    return open_model(model, "cpu", threads=1).contract
+
+
 def read_slices(folder: Path, case: str, model: Path) -> Any:
     """Class indices ``[S, H, W]`` of a mask, cut as the model cuts; ids and indices are the same where ids run from 0."""
-    contract = open_model(model, "cpu", threads=1).contract
+    contract = read_contract(model)
     labels = read_labels(folder / f"{case}.nii.gz")
     canonical = labels.geometry.to_canonical(labels.array)
     indices = np.zeros(canonical.shape, np.int64)
@@ -215,71 +213,22 @@ def weigh(given: Any, answer: Answer) -> Evidence:
         if ours.any():
             summary.add(index, sure, (ours > 0) | (label > 0), ours != label)
             jumps.add(index, ours, label)
-    slices, missing = find_gaps(np.count_nonzero(given, axis=(1, 2)))
+    areas = np.count_nonzero(given, axis=(1, 2))
+    slices, missing = find_gaps(areas)
     counts = [np.count_nonzero(given == index) for index in range(1, len(answer.probabilities))]
     return Evidence(
         classes=tuple(ClassEvidence(str(index), count, count, 0, 0) for index, count in enumerate(counts, start=1)),
         disagreement=summary.disagreement(missing),
         confidence=summary.mean,
         gap_slices=slices,
-        jumps=jumps.excess,
+        jumps=jumps.measure_excess(count_gap_edges(areas)),
     )
 
 
 def find_memorised(options: argparse.Namespace) -> list[int]:
     """The classes whose labels the network had begun to memorise when its training ended; none where it was trained elsewhere."""
-    file = options.work / "onsets.json"
-    onsets = json.loads(file.read_text()) if file.exists() and not options.model else {}
+    onsets = {} if options.model else json.loads((options.work / "training.json").read_text())["onsets"]
     return [index for index, epoch in enumerate(onsets.values(), start=1) if epoch is not None]
-
-
-def measure_candidates(given: Any, answer: Answer, memorised: list[int]) -> dict[str, float]:
-    """Everything that could order cases, each so that more means worse."""
-    wrong = given != answer.label
-    held = (given > 0) | (answer.label > 0)
-    classes = range(1, len(answer.probabilities))
-    shifts, parts, flips = [], 0, 0
-    for index in classes:
-        ours, theirs = given == index, answer.label == index
-        if ours.any() or theirs.any():
-            shifts.append(min(average_surface_distance(ours, theirs, answer.spacing), FAR_AWAY))
-        parts += abs(ndimage.label(ours)[1] - ndimage.label(theirs)[1])
-        flips += ours.any() != theirs.any()
-    own = np.take_along_axis(answer.probabilities, given[None], 0)[0].astype(np.float64)
-    volumes = [np.log(np.count_nonzero(part > 0) + 1) for part in (given, answer.label)]
-    return {
-        "disagreement": np.count_nonzero(wrong) / max(np.count_nonzero(held), 1),
-        "disagreement, memorised classes": share_memorised(given, answer.label, memorised),
-        "surface shift, mm": float(np.mean(shifts)) if shifts else 0.0,
-        "components added or lost": float(parts),
-        "classes appearing or vanishing": float(flips),
-        "volume against the network's": float(abs(volumes[0] - volumes[1])),
-        "jumps between slices": share_jumps(given) - share_jumps(answer.label),
-        "cleanlab softmin": 1 - softmin(own.ravel()),
-        "mean self-confidence": 1 - float(own[held].mean()) if held.any() else 0.0,
-    }
-
-
-def share_memorised(given: Any, label: Any, memorised: list[int]) -> float:
-    """The disagreement among the voxels of memorised classes alone."""
-    held = np.isin(given, memorised) | np.isin(label, memorised)
-    return float(np.count_nonzero((given != label) & held) / max(np.count_nonzero(held), 1))
-
-
-def share_jumps(labels: Any) -> float:
-    """The share of foreground that differs from one slice to the next."""
-    first, second = labels[:-1], labels[1:]
-    held = np.count_nonzero((first > 0) | (second > 0))
-    return float(np.count_nonzero(first != second) / max(held, 1))
-
-
-def softmin(scores: Any, temperature: float = 0.1) -> float:
-    """The image score of ``cleanlab.segmentation.rank.get_label_quality_scores`` (method ``softmin``), a volume being one image.
-
-    The inner product of the pixels' scores (the probability of the given label) with ``softmax(1 - scores)``, as its documentation says.
-    """
-    weights = np.exp((1 - scores) / temperature)
-    return float((scores * weights).sum() / weights.sum())
 
 
 def mix(rows: dict[str, Row], clean: dict[str, Row], seed: int) -> dict[str, Row]:
@@ -294,6 +243,7 @@ def score(rows: dict[str, Row]) -> dict[str, Any]:
     cases = list(rows.values())
     errors = np.array([row.error for row in cases])
     orders = {"queue": np.array([verdict.score for verdict in judge_cases([row.evidence for row in cases])])}
+    orders["confident disagreement"] = np.array([row.evidence.disagreement or 0.0 for row in cases])
     orders |= {name: np.array([row.candidates[name] for row in cases]) for name in cases[0].candidates}
     table = {"label error": round(float(errors.mean()), 4), "perfect": round(find_early(errors, errors), 3)}
     for name, values in orders.items():

@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "adelecli"
 FILES = sorted(PACKAGE.rglob("*.py"))
 
-LEAVES = {"errors", "flow", "keywords", "processes", "progress", "scratch", "version"}
+LEAVES = {"errors", "flow", "keywords", "processes", "progress", "replacement", "scratch", "version"}
 PURE = {"labels", "dynamics"}
 EDGES = {"runtime", "store", "volumes"}
 PUBLIC = "the public API"  # adelecli/__init__.py, as in `import adelecli`
@@ -41,6 +41,7 @@ ARROWS = {
     "labels": {"errors"},
     "dynamics": {"errors"},
     "keywords": {"errors"},
+    "replacement": {"errors"},
     "scratch": {"errors"},
     "flow": set(),
     "processes": set(),
@@ -86,6 +87,7 @@ PLAIN = {
     "errors": set(),
     "keywords": {"_typeshed"},
     "progress": set(),
+    "replacement": set(),
     "scratch": {"numpy"},
     "flow": set(),
     "processes": set(),

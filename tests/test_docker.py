@@ -38,6 +38,7 @@ def test_there_is_a_target_for_a_cpu_and_one_for_a_gpu() -> None:
         assert users == ["adele"]
         assert ("ENTRYPOINT", '["adele"]') in steps
         assert ("WORKDIR", "/data") in steps
+        assert ("HEALTHCHECK", "NONE") in steps
         settings = " ".join(rest for word, rest in steps if word == "ENV")
         assert "PYTHONDONTWRITEBYTECODE=1" in settings
         assert "HOME=/tmp" in settings

@@ -65,6 +65,7 @@ def test_wheel_and_sdist_hold_what_they_should(built: tuple[Path, Path]) -> None
         names = wheel.namelist()
     wanted = (
         "adelecli/py.typed",
+        "adelecli/schemas/correct-1.schema.json",
         "adelecli/weights/hippocampus.onnx",
         "adelecli/weights/registry.toml",
         "/licenses/LICENSE",

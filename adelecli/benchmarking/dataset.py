@@ -22,9 +22,9 @@ from adelecli.labels.noise.registry import corrupt_labels
 from adelecli.labels.overlap import LabelErrorCounts, confusion, iou_scores, label_error
 from adelecli.pipeline.comparison import collect_classes
 from adelecli.pipeline.corruption import corrupt, seed_case
-from adelecli.pipeline.filing import write_text
 from adelecli.pipeline.scores import average, drop_infinite
 from adelecli.progress import Progress
+from adelecli.replacement import write_text
 from adelecli.runtime.preparation import move_axis
 from adelecli.training.survey import split_cases
 from adelecli.volumes.cases import find_masks, pair_cases

@@ -2,33 +2,26 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, fields
 from os import PathLike
-from typing import TYPE_CHECKING, Literal, TypedDict
+from typing import TYPE_CHECKING
 
 from adelecli.benchmarking.methods import DEFAULT, Method, choose_methods
 from adelecli.errors import ConfigError
-from adelecli.pipeline.corruption import CorruptOptions
+from adelecli.pipeline.corruption import CorruptOptions, NoiseKeywords, NoiseOptions
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
 StrPath = str | PathLike[str]
 NO_NOISE = "none"
 
 
-class BenchKeywords(TypedDict, total=False):
+class BenchKeywords(NoiseKeywords, total=False):
     """Keywords of ``bench``."""
 
     images: StrPath | None
     val: StrPath | None
-    noise: str
-    k: str | Sequence[int] | None
-    share: float | None
-    coherent: bool | None
-    settings: Mapping[str, object]
-    classes: Sequence[str]
-    axis: Literal["z", "y", "x"]
     noisy_share: float
     seeds: str | int | Sequence[str | int]
     methods: str | Sequence[str]
@@ -41,7 +34,7 @@ class BenchKeywords(TypedDict, total=False):
 
 
 @dataclass(frozen=True)
-class BenchOptions:
+class BenchOptions(NoiseOptions):
     """Options of ``bench``.
 
     ``val``: file of held-out case ids; ``noise``: a family of ``corrupt``, or ``none``, with ``k``, ``share``, ``coherent``, ``settings``,
@@ -51,13 +44,6 @@ class BenchOptions:
 
     images: StrPath | None = None
     val: StrPath | None = None
-    noise: str = "adele-de"
-    k: str | Sequence[int] | None = None
-    share: float | None = None
-    coherent: bool | None = None
-    settings: Mapping[str, object] = field(default_factory=dict)
-    classes: Sequence[str] = ()
-    axis: Literal["z", "y", "x"] = "z"
     noisy_share: float = 1.0
     seeds: str | int | Sequence[str | int] = (0, 1, 2)
     methods: str | Sequence[str] = DEFAULT
@@ -96,9 +82,8 @@ class BenchOptions:
         """The noise as ``corrupt`` takes it; nothing where there is none. Raises ``ConfigError`` for what it would refuse."""
         if self.noise == NO_NOISE:
             return None
-        chosen = CorruptOptions(
-            self.noise, seed, self.k, self.share, self.coherent, self.settings, tuple(self.classes), self.axis
-        )
+        noise = {part.name: getattr(self, part.name) for part in fields(NoiseOptions)}
+        chosen = CorruptOptions(seed=seed, **noise | {"classes": tuple(self.classes)})
         chosen.family_options()
         return chosen
 

@@ -24,9 +24,9 @@ from adelecli.benchmarking.tables import average_curves, list_rows
 from adelecli.benchmarking.work import Task, read_result
 from adelecli.errors import ConfigError, OutputError
 from adelecli.keywords import read_keywords
-from adelecli.pipeline.filing import write_text
 from adelecli.pipeline.scores import drop_infinite
 from adelecli.progress import Callback, ignore_progress
+from adelecli.replacement import write_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

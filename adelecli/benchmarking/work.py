@@ -19,7 +19,7 @@ from adelecli.benchmarking.records import RunScore
 from adelecli.benchmarking.scoring import CaseTriple, read_curve, score_labels
 from adelecli.errors import ConfigError, InputError
 from adelecli.labels.classes import IGNORE, ClassTable
-from adelecli.pipeline.filing import write_text
+from adelecli.replacement import write_text
 from adelecli.runtime.preparation import in_plane_spacing, move_axis
 from adelecli.store.collection import open_store
 from adelecli.volumes.cases import list_masks

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 import adelecli
-from adelecli.cli import options
+from adelecli.cli import completion, options
 from adelecli.cli.commands import Outcome, command
 
 if TYPE_CHECKING:
@@ -47,22 +47,14 @@ def convert(store: Path, *, out: Path, progress: Callback, **given: Any) -> Outc
 @command(example="adele corrupt ./true-masks --out ./masks --noise adele-de --seed 0")
 @options.argument("masks", required=False)
 @options.out("DIR", "Folder for the corrupted masks.", required=True)
-@click.option("--noise", metavar="FAMILY", help="Family of annotation noise [default: adele-de].")
+@click.option(
+    "--noise",
+    metavar="FAMILY",
+    help="Family of annotation noise [default: adele-de].",
+    shell_complete=completion.offer_noises,
+)
 @options.seed
-@click.option(
-    "--k", metavar="A-B", help="Strengths to draw from, in pixels, as 1-5 or 2,3,4 [default: the family's own]."
-)
-@click.option("--share", type=float, metavar="F", help="Share of the slices or objects that are hit.")
-@click.option("--coherent/--no-coherent", default=None, help="One draw for a whole case, or one for each slice.")
-@click.option(
-    "--settings",
-    multiple=True,
-    metavar="KEY=VALUE ...",
-    callback=options.read_settings,
-    help="Other options of the family, with their values as TOML writes them.",
-)
-@options.listing("--classes", "NAME", "Classes to corrupt, in this order [default: all].")
-@click.option("--axis", type=click.Choice(["z", "y", "x"]), help="Axis along which slices are cut [default: z].")
+@options.noise
 @options.overwrite
 def corrupt(masks: Path | None = None, *, out: Path, progress: Callback, **given: Any) -> Outcome:
     """Write noisy copies of masks, and measure the noise.

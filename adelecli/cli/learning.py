@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 import adelecli
-from adelecli.cli import options
+from adelecli.cli import completion, options
 from adelecli.cli.commands import Outcome, command
 
 if TYPE_CHECKING:
@@ -22,7 +22,10 @@ if TYPE_CHECKING:
 @options.out("DIR", "Folder of the runs; this one becomes <time>-<name> in it [default: runs].")
 @click.option("--name", metavar="NAME", help="Name of the run and, later, of its model [default: the preset's].")
 @click.option(
-    "--preset", metavar="NAME", help="Settings to start from: adele, paper, segthor-code or voc-code [default: adele]."
+    "--preset",
+    metavar="NAME",
+    help="Settings to start from: adele, paper, segthor-code or voc-code [default: adele].",
+    shell_complete=completion.offer_presets,
 )
 @click.option("--config", type=options.FILE, metavar="FILE.toml", help="Settings that outrank the preset.")
 @options.listing("--set", "KEY=VALUE", "One setting that outranks the file, such as loss.weight=2.")

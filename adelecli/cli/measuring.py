@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 import adelecli
-from adelecli.cli import options
+from adelecli.cli import completion, options
 from adelecli.cli.commands import Outcome, command
 
 if TYPE_CHECKING:
@@ -21,22 +21,19 @@ if TYPE_CHECKING:
 @options.images
 @options.out("DIR", "Folder of tables, plots and results; results that stand there are read back [default: bench].")
 @options.listing(
-    "--methods", "NAME,...", "Methods to compare [default: clean,noisy,ema,adele]; a wrong name lists all."
+    "--methods",
+    "NAME,...",
+    "Methods to compare [default: clean,noisy,ema,adele]; a wrong name lists all.",
+    completion.offer_methods,
 )
 @options.listing("--seeds", "N", "Seeds of noise, split and training [default: 0 1 2].")
-@click.option("--noise", metavar="FAMILY", help="Family of noise of `adele corrupt`, or none [default: adele-de].")
-@click.option("--k", metavar="A-B", help="Strengths to draw from, as 1-5 or 2,3,4 [default: the family's own].")
-@click.option("--share", type=float, metavar="F", help="Share of the slices or objects that are hit.")
-@click.option("--coherent/--no-coherent", default=None, help="One draw for a whole case, or one for each slice.")
 @click.option(
-    "--settings",
-    multiple=True,
-    metavar="KEY=VALUE ...",
-    callback=options.read_settings,
-    help="Other options of the noise, with their values as TOML writes them.",
+    "--noise",
+    metavar="FAMILY",
+    help="Family of noise of `adele corrupt`, or none [default: adele-de].",
+    shell_complete=completion.offer_noises,
 )
-@options.listing("--classes", "NAME", "Classes to corrupt, in this order [default: all].")
-@click.option("--axis", type=click.Choice(["z", "y", "x"]), help="Axis along which the noise cuts slices [default: z].")
+@options.noise
 @click.option("--noisy-share", type=float, metavar="F", help="Share of the training cases that get noise [default: 1].")
 @click.option(
     "--val", type=options.FILE, metavar="FILE", help="Ids of the held-out cases, one a line [default: a share]."

@@ -8,12 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 import click
 
+from adelecli.cli import completion
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 Decorator = Callable[[Decorated], Decorated]
+Offer: TypeAlias = "Callable[[click.Context, click.Parameter, str], list[CompletionItem]]"
 
 FILE = click.Path(path_type=Path)
 
@@ -28,9 +34,9 @@ def flag(name: str, text: str) -> Decorator[Any]:
     return click.option(name, is_flag=True, help=text)
 
 
-def listing(name: str, metavar: str, text: str) -> Decorator[Any]:
-    """An option with one or more values: `--protect liver spleen`, or repeated."""
-    return click.option(name, multiple=True, metavar=f"{metavar} ...", help=text)
+def listing(name: str, metavar: str, text: str, offer: Offer | None = None) -> Decorator[Any]:
+    """An option with one or more values: `--protect liver spleen`, or repeated; ``offer`` completes them (``completion``)."""
+    return click.option(name, multiple=True, metavar=f"{metavar} ...", help=text, shell_complete=offer)
 
 
 def out(metavar: str, text: str, *, required: bool = False) -> Decorator[Any]:
@@ -49,12 +55,14 @@ model = click.option(
     "--model",
     metavar="FILE",
     help="Model file, or a name of weights/registry.toml or of the package [default: $ADELE_MODEL, else the only weights/*.onnx].",
+    shell_complete=completion.offer_models,
 )
 device = click.option(
     "-d",
     "--device",
     metavar="DEVICE",
     help="auto, cpu, cuda or cuda:N; cuda never falls back, auto may [default: auto].",
+    shell_complete=completion.offer_devices,
 )
 seed = click.option("--seed", type=int, metavar="N", help="Seed of every random draw [default: 0].")
 cases = listing("--cases", "PATTERN", "Only the cases whose id matches, such as 'liver_1*'.")
@@ -141,3 +149,28 @@ def read_settings(
         except tomllib.TOMLDecodeError:
             settings[name] = value
     return settings
+
+
+_NOISE = (
+    click.option(
+        "--k", metavar="A-B", help="Strengths to draw from, in pixels, as 1-5 or 2,3,4 [default: the family's own]."
+    ),
+    click.option("--share", type=float, metavar="F", help="Share of the slices or objects that are hit."),
+    click.option("--coherent/--no-coherent", default=None, help="One draw for a whole case, or one for each slice."),
+    click.option(
+        "--settings",
+        multiple=True,
+        metavar="KEY=VALUE ...",
+        callback=read_settings,
+        help="Other options of the family, with their values as TOML writes them.",
+    ),
+    listing("--classes", "NAME", "Classes to corrupt, in this order [default: all]."),
+    click.option("--axis", type=click.Choice(["z", "y", "x"]), help="Axis along which slices are cut [default: z]."),
+)
+
+
+def noise(command: Decorated) -> Decorated:
+    """What a family of annotation noise does; the family itself is each command's own option."""
+    for option in reversed(_NOISE):
+        command = option(command)
+    return command

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 WIDTH = 140
+HELP_NAMES = ["-h", "--help"]
 
 HEAD = """# Reference: every command with its options
 
@@ -85,7 +86,9 @@ def _list_commands(commands: Iterable[click.Command]) -> Iterator[str]:
 
 def _describe_command(name: str, command: click.Command) -> Iterator[str]:
     """Usage, what it does, arguments and options, an example."""
-    context = click.Context(command, info_name=f"adele {name}")
+    context = click.Context(
+        command, info_name=f"adele {name}", help_option_names=HELP_NAMES
+    )  # click remembers the first
     usage = " ".join(command.collect_usage_pieces(context))
     example = (command.epilog or "").partition("Example:")[2].strip()
     yield f"\n## `adele {name}`\n"
@@ -109,7 +112,7 @@ def _list_common() -> list[click.Parameter]:
 
 
 def _list_help(command: click.Command) -> list[click.Parameter]:
-    context = click.Context(command, help_option_names=["-h", "--help"])
+    context = click.Context(command, help_option_names=HELP_NAMES)
     option = command.get_help_option(context)
     return [] if option is None else [option]
 

@@ -17,7 +17,7 @@ from adelecli.store.collection import open_store
 from adelecli.store.foreign import read_foreign, read_foreign_frame
 from adelecli.store.remote import hash_remote, is_remote, list_remote
 from adelecli.volumes import cases, hashing, naming, reading
-from adelecli.volumes.listing import is_zarr
+from adelecli.volumes.listing import is_series, is_zarr
 from adelecli.volumes.reading import Labels, Volume
 
 if TYPE_CHECKING:
@@ -88,8 +88,8 @@ def name_place(path: Path) -> str:
 
 
 def is_there(path: Path) -> bool:
-    """Whether a file, a series or an image still lies where it lay; an address is asked when it is read."""
-    return is_remote(path) or path.exists()
+    """Whether a file, a series or an image still lies where it lay; addresses and series in a shared folder are asked when read."""
+    return is_remote(path) or path.exists() or is_series(path)
 
 
 def _read_channels(path: Path, allocate: Allocate) -> Volume:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     Box = tuple[slice, slice]
 
 FAINT = 0.05
-"""Where no foreground class is drawn or as probable as this, nothing is averaged: the background is undisputed there."""
+"""Where no foreground is drawn or as probable as this, nothing is averaged: the background is undisputed there."""
 FARTHEST = 30
 """Rings that lie further than this many pixels from the outline are one."""
 FLOOR = 1e-3
@@ -43,21 +43,32 @@ def combine_outline(probabilities: Probabilities, labels: LabelArray, weight: fl
     ``P**(1 - weight) * Q**weight``, normalised over the classes; ``Q``: the averages. ``weight`` 0 returns the array itself, as does
     a slice in which nothing is drawn. Ignored pixels count for no average; NaN stays NaN.
     """
-    drawn = [c for c in range(1, len(probabilities)) if (labels == c).any()]
-    box = _find_box(probabilities, labels) if weight and drawn else None
+    drawn = [int(c) for c in np.flatnonzero(np.bincount(labels.ravel(), minlength=256)[: len(probabilities)]) if c]
+    box = _find_box(((labels > 0) & (labels != IGNORE)) | (probabilities[0] < 1 - FAINT)) if weight and drawn else None
     if box is None:
         return probabilities
     own, held = probabilities[:, *box], labels[box]
     ringed = np.maximum(own, FLOOR)
+    mixed = ringed ** np.float32(1 - weight)
     valid = held != IGNORE
-    for c in (0, *drawn):
-        inside = held == c if c else (held == 0) | ~valid
-        if inside.any() and not inside.all():
-            np.maximum(average_rings(own[c], inside, valid), FLOOR, out=ringed[c])
-    mixed = np.maximum(own, FLOOR) ** np.float32(1 - weight) * ringed ** np.float32(weight)
+    _average_into(ringed[0], own[0], (held == 0) | ~valid, valid)
+    for c in drawn:
+        inside = held == c
+        part = _find_box(inside | (own[c] > FAINT))  # beyond it the class is neither drawn nor seen
+        assert part is not None
+        _average_into(ringed[c][part], own[c][part], inside[part], valid[part])
+    mixed *= ringed ** np.float32(weight)
     combined = probabilities.copy()
     combined[:, *box] = mixed / mixed.sum(0)
     return combined
+
+
+def _average_into(
+    target: Probabilities, probability: Probabilities, inside: npt.NDArray[np.bool_], valid: npt.NDArray[np.bool_]
+) -> None:
+    """Write the averages of ``probability`` along the border of ``inside``, where it has one, into ``target``; all ``[H, W]``."""
+    if inside.any() and not inside.all():
+        np.maximum(average_rings(probability, inside, valid), FLOOR, out=target)
 
 
 def average_rings(
@@ -90,9 +101,8 @@ def choose_best(probabilities: Probabilities) -> tuple[npt.NDArray[np.uint8], Pr
     return probabilities.argmax(-3).astype(np.uint8), probabilities.max(-3)
 
 
-def _find_box(probabilities: Probabilities, labels: LabelArray) -> Box | None:
-    """The smallest box that holds whatever is drawn or at least faintly seen, and one pixel around it."""
-    found = ((labels > 0) & (labels != IGNORE)) | (probabilities[1:] > FAINT).any(0)
+def _find_box(found: npt.NDArray[np.bool_]) -> Box | None:
+    """The smallest box that holds all that is true in ``found [H, W]``, and one pixel around it; ``None`` where nothing is."""
     spans = []
     for axis in (1, 0):
         held = np.flatnonzero(found.any(axis))

@@ -27,7 +27,7 @@ FAR = 3.5
 """Robust deviations (median, MAD) beyond which a volume is unusual (Iglewicz & Hoaglin, "How to Detect and Handle Outliers", 1993)."""
 VOLUME_WEIGHT = 0.05
 """What one robust deviation beyond ``FAR`` adds to a score."""
-JUMP_WEIGHT = 0.5
+JUMP_WEIGHT = 0.4
 """What jumps from slice to slice add to a score; this and the power below were chosen on two data sets (docs/review.md)."""
 SURENESS_POWER = 2.0
 """Disagreement counts by this power of the network's mean confidence: an unsure network disagrees with right labels, too."""
@@ -140,13 +140,26 @@ def find_gaps(areas: npt.NDArray[np.int64]) -> tuple[int, float]:
     >>> find_gaps(np.array([0, 4, 0, 8, 0]))
     (1, 6.0)
     """
-    held = np.flatnonzero(areas)
     count, missing = 0, 0.0
-    for first, last in pairwise(held.tolist()):
-        if 1 < last - first <= WIDEST_GAP + 1:
-            count += last - first - 1
-            missing += (last - first - 1) * (float(areas[first]) + float(areas[last])) / 2
+    for first, last in _pair_edges(areas):
+        count += last - first - 1
+        missing += (last - first - 1) * (float(areas[first]) + float(areas[last])) / 2
     return count, missing
+
+
+def count_gap_edges(areas: npt.NDArray[np.int64]) -> int:
+    """Labelled pixels in the slices beside the gaps of ``find_gaps``: each of them jumps to nothing.
+
+    >>> count_gap_edges(np.array([0, 4, 0, 8, 0]))
+    12
+    """
+    return sum(int(areas[first]) + int(areas[last]) for first, last in _pair_edges(areas))
+
+
+def _pair_edges(areas: npt.NDArray[np.int64]) -> list[tuple[int, int]]:
+    """The labelled slices before and after each gap."""
+    held = np.flatnonzero(areas)
+    return [(first, last) for first, last in pairwise(held.tolist()) if 1 < last - first <= WIDEST_GAP + 1]
 
 
 def count_jumps(first: npt.NDArray[np.uint8], second: npt.NDArray[np.uint8]) -> npt.NDArray[np.int64]:

@@ -19,7 +19,7 @@ from adelecli.errors import CaseError, ConfigError
 from adelecli.pipeline.budget import check_budget
 from adelecli.pipeline.cluster import check_address, run_on_cluster
 from adelecli.pipeline.execution import note_failure, run_cases
-from adelecli.pipeline.filing import check_file_target, write_text
+from adelecli.pipeline.filing import check_file_target
 from adelecli.pipeline.options import BatchOptions, StrPath, match_ids
 from adelecli.pipeline.provenance import describe_platform, list_libraries, measure_peak_memory
 from adelecli.pipeline.records import CaseRecord, ModelRecord, Report, RunRecord, rank_cases
@@ -29,6 +29,7 @@ from adelecli.pipeline.shards import Shard, find_shard, freeze_cases
 from adelecli.pipeline.sharing import SliceSharing
 from adelecli.pipeline.workers import run_in_processes
 from adelecli.progress import Callback, Progress
+from adelecli.replacement import write_text
 from adelecli.store.collection import Store, create_store
 from adelecli.store.locking import hold_store
 from adelecli.version import __version__

@@ -69,7 +69,8 @@ def run_on_cluster(cases: Iterable[Case], job: Job, address: str) -> Generator[A
             return future
 
         window = AHEAD * max(1, len(client.nthreads()))
-        running = distributed.as_completed([submit(case) for case in islice(waiting, window)])
+        # with its loop: it would look for a default client, which this one is not, so that a caller's own stays his
+        running = distributed.as_completed([submit(case) for case in islice(waiting, window)], loop=client.loop)
         for future in running:
             case = named.pop(future.key)
             try:

@@ -14,10 +14,11 @@ from adelecli.intake.frames import restore_geometry
 from adelecli.keywords import read_keywords
 from adelecli.labels.entries import rebuild_table
 from adelecli.pipeline.archives import Archive, open_archive
-from adelecli.pipeline.filing import open_folder, write_text
+from adelecli.pipeline.filing import open_folder
 from adelecli.pipeline.options import StrPath, match_ids
 from adelecli.pipeline.records import choose_exit_code
 from adelecli.progress import Callback, Progress, ignore_progress
+from adelecli.replacement import write_text
 from adelecli.store.collection import open_store
 from adelecli.volumes.geometry import Geometry, make_raster_geometry
 from adelecli.volumes.writing import write_image, write_labels

@@ -23,7 +23,7 @@ from adelecli.keywords import read_keywords
 from adelecli.labels.classes import IGNORE, ClassTable
 from adelecli.labels.correction import Change, Rule, correct_labels, find_present, may_change
 from adelecli.labels.entries import list_entries
-from adelecli.labels.triage import find_gaps
+from adelecli.labels.triage import count_gap_edges, find_gaps
 from adelecli.pipeline.batch import run_batch
 from adelecli.pipeline.counting import any_changed, count_slabs, describe_changes
 from adelecli.pipeline.evidence import ConfidenceSummary, JumpCount, count_areas, cut_slices
@@ -211,8 +211,9 @@ class _Corrector:
                 after = before  # its labels look like honest ones
             changes = count_slabs(before, after, len(self.table))
         excess = None if gate is None else gate.excess(seen, scale)
-        gaps = find_gaps(count_areas(old))
-        return _Work(after, changes, confidence, len(old), len(old) - len(numbers), excess, gaps, jumps.excess)
+        areas = count_areas(old)
+        told = (find_gaps(areas), jumps.measure_excess(count_gap_edges(areas)))
+        return _Work(after, changes, confidence, len(old), len(old) - len(numbers), excess, *told)
 
     def _find_scale(self, shape: tuple[int, ...], geometry: Geometry) -> float:
         """Pixels of a slice of the file per pixel of the network's grid, along a side (the geometric mean of both)."""

@@ -21,10 +21,11 @@ from adelecli.labels.noise.registry import FAMILIES, corrupt_labels
 from adelecli.labels.overlap import LabelErrorCounts, confusion, iou_scores, label_error
 from adelecli.pipeline.comparison import collect_classes
 from adelecli.pipeline.conversion import write_class_names
-from adelecli.pipeline.filing import open_folder, write_text
+from adelecli.pipeline.filing import open_folder
 from adelecli.pipeline.records import choose_exit_code
 from adelecli.pipeline.scores import average, drop_infinite
 from adelecli.progress import Callback, Progress, ignore_progress
+from adelecli.replacement import write_text
 from adelecli.runtime.preparation import move_axis, restore_axis
 from adelecli.volumes.cases import find_masks
 from adelecli.volumes.naming import read_class_table
@@ -45,22 +46,27 @@ DEFAULT_K = (
 )
 
 
-class CorruptKeywords(TypedDict, total=False):
-    """What ``corrupt`` takes."""
+class NoiseKeywords(TypedDict, total=False):
+    """What describes a noise, wherever one is asked for."""
 
     noise: str
-    seed: int
     k: str | Sequence[int] | None
     share: float | None
     coherent: bool | None
     settings: Mapping[str, object]
     classes: Sequence[str]
     axis: Literal["z", "y", "x"]
+
+
+class CorruptKeywords(NoiseKeywords, total=False):
+    """What ``corrupt`` takes."""
+
+    seed: int
     overwrite: bool
 
 
 @dataclass(frozen=True)
-class CorruptOptions:
+class NoiseOptions:
     """``noise``: the family (``labels.noise``); ``k``, ``share``, ``coherent``, ``settings``: its own options, where it has them.
 
     ``k`` is written ``1-5`` (the default of ``adele-de``) or ``2,3,4``. ``classes``: which are corrupted, in this order
@@ -68,13 +74,19 @@ class CorruptOptions:
     """
 
     noise: str = "adele-de"
-    seed: int = 0
     k: str | Sequence[int] | None = None
     share: float | None = None
     coherent: bool | None = None
     settings: Mapping[str, object] = field(default_factory=dict)
     classes: Sequence[str] = ()
     axis: Literal["z", "y", "x"] = "z"
+
+
+@dataclass(frozen=True)
+class CorruptOptions(NoiseOptions):
+    """A noise with the ``seed`` of its draws, checked; ``overwrite``: whether files of an earlier run are replaced."""
+
+    seed: int = 0
     overwrite: bool = False
 
     def __post_init__(self) -> None:

@@ -89,16 +89,16 @@ class JumpCount:
             self._counts += [count_jumps(self._last[1], given), count_jumps(self._last[2], label)]
         self._last = (index, given, label)
 
-    @property
-    def excess(self) -> float | None:
+    def measure_excess(self, edges: int = 0) -> float | None:
         """The share of foreground that differs from one slice to the next in the labels less that in the answer, -1..1.
 
+        ``edges``: labelled pixels beside slices that were forgotten (``labels.triage.count_gap_edges``); they are jumps of the labels.
         ``None`` where no two neighbouring slices with foreground were seen.
         """
         if not self._counts[:, 1].all():
             return None
-        ours, theirs = self._counts[:, 0] / self._counts[:, 1]
-        return round(float(ours - theirs), 6)
+        (jumped, held), (moved, shown) = self._counts.tolist()
+        return round((jumped + edges) / (held + edges) - moved / shown, 6)
 
 
 def count_areas(slices: NDArray[np.uint8]) -> NDArray[np.int64]:

@@ -8,7 +8,6 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from adelecli.errors import ConfigError, OutputError
-from adelecli.volumes.writing import open_beside
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -43,13 +42,6 @@ def open_folder(out: Path, *, source: Path, overwrite: bool) -> Path:
     if used and not overwrite:
         raise OutputError("exists already and is not empty", path=out, remedy="pass --overwrite or another --out")
     return out
-
-
-def write_text(path: Path, text: str) -> Path:
-    """Write ``text`` atomically and return the path; raises ``OutputError`` when the disk says no."""
-    with open_beside(path) as file:
-        file.write(text.encode())
-    return path
 
 
 def write_once(path: Path, text: str) -> str:

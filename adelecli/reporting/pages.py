@@ -6,10 +6,7 @@ for two hundred cases, and appears at once or not at all; a file that adele did 
 
 from __future__ import annotations
 
-import os
 import re
-import secrets
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,8 +14,11 @@ import msgspec
 
 from adelecli.errors import InputError, OutputError
 from adelecli.progress import Callback, ignore_progress
+from adelecli.replacement import write_text
 
 if TYPE_CHECKING:
+    import os
+
     from jinja2 import Environment
 
 MARK = "<!-- made by `adele report` -->"
@@ -147,20 +147,6 @@ def _check_ours(file: Path) -> None:
 
 
 def _publish(file: Path, kind: str, template: str, content: dict[str, Any]) -> Page:
-    """Write beside, sync, rename: a reader sees the old page or the new one."""
     text = open_templates().get_template(template).render(mark=MARK, **content)
-    beside = file.with_name(f".{file.name}.{secrets.token_hex(4)}.part")
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        with beside.open("w", encoding="utf-8") as target:
-            target.write(text)
-            target.flush()
-            os.fsync(target.fileno())
-        beside.replace(file)
-    except OSError as error:
-        with suppress(OSError):
-            beside.unlink(missing_ok=True)
-        raise OutputError(
-            f"cannot be written ({error.strerror})", path=file, remedy="free the disk or pass --out"
-        ) from error
+    write_text(file, text, remedy="free the disk or pass --out")
     return Page(str(file), kind, file.stat().st_size, content.get("total", 0), content.get("drawn", 0))

@@ -6,12 +6,11 @@ state is touched, so figures may be drawn in any thread of a host program. What 
 
 from __future__ import annotations
 
-import secrets
 import textwrap
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from adelecli.errors import OutputError
+from adelecli.replacement import open_beside
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -68,15 +67,8 @@ def open_figure(path: Path, size: tuple[float, float], *, background: str = "whi
 
 def _publish(figure: Figure, path: Path, background: str) -> None:
     """Write beside, then rename: a reader sees the old picture or the new one."""
-    beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        figure.savefig(beside, format="png", dpi=130, facecolor=background, metadata={"Software": "adele"})
-        beside.replace(path)
-    except OSError as error:
-        with suppress(OSError):
-            beside.unlink(missing_ok=True)
-        raise OutputError(f"cannot be written ({error.strerror or error})", path=path) from error
+    with open_beside(path) as file:
+        figure.savefig(file, format="png", dpi=130, facecolor=background, metadata={"Software": "adele"})
 
 
 def lay_panels(figure: Figure, count: int, *, columns: int = 4) -> list[Axes]:

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import csv
 import io
-import os
-import secrets
-from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from adelecli.errors import OutputError
+from adelecli.replacement import write_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -43,15 +40,5 @@ def disarm_cell(text: str) -> str:
 def write_decisions(path: Path, entries: Iterable[Decision]) -> int:
     """Write the table to ``path``, whole or not at all; returns the number of decisions. Raises ``OutputError``."""
     held = tuple(entries)
-    beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
-    try:
-        with beside.open("w", encoding="utf-8", newline="") as file:
-            file.write(format_decisions(held))
-            file.flush()
-            os.fsync(file.fileno())
-        beside.replace(path)
-    except OSError as error:
-        with suppress(OSError):
-            beside.unlink(missing_ok=True)
-        raise OutputError(f"cannot be written ({error.strerror})", path=path, remedy="name another file") from error
+    write_text(path, format_decisions(held), remedy="name another file", parents=False)
     return len(held)

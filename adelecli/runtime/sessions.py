@@ -15,11 +15,12 @@ from adelecli.errors import ModelError
 from adelecli.runtime.devices import Device, load_onnxruntime
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
 _SILENT = 4  # onnxruntime's severity "fatal": what goes wrong is an exception, its text must not reach the terminal
 _DEFAULT_SEVERITY = 2
-_WARM_UP_SIDE = 64
+_WARM_UP_SIDES = {2: 64, 3: 32}  # pixels and voxels of the network's first image: multiples of any usual divisor
 _DEVICE_MARKS = ("cuda", "cudnn", "cublas", "tensorrt", "nvinfer")  # in a message: it is the device's fault
 
 
@@ -86,12 +87,24 @@ def _start_on_cuda(ort: Any, blob: bytes, options: Any, device: Device) -> Any:
             name = wanted.removesuffix("ExecutionProvider")
             raise RuntimeError(f"onnxruntime did not accept the {name} provider")
         tensor = session.get_inputs()[0]
-        channels = tensor.shape[1] if isinstance(tensor.shape[1], int) else 1
-        image = np.zeros((1, channels, _WARM_UP_SIDE, _WARM_UP_SIDE), np.float32)
+        image = np.zeros(plan_warm_up(tensor.shape), np.float32)
         session.run(None, {tensor.name: image}, make_run_options(shrink=False))
     finally:
         ort.set_default_logger_severity(_DEFAULT_SEVERITY)
     return session
+
+
+def plan_warm_up(shape: Sequence[object]) -> tuple[int, ...]:
+    """The shape of a small image for an input ``shape`` [N, C, H, W] or [N, C, D, H, W]: the sizes that the graph fixes, small ones else.
+
+    The contract, which is held to the same input later, is not read yet: it stands in the metadata of this very session.
+
+    >>> plan_warm_up(["batch", 2, "depth", "height", 48])
+    (1, 2, 32, 32, 48)
+    """
+    side = _WARM_UP_SIDES.get(len(shape) - 2, 1)
+    wanted = (1, 1, *[side] * (len(shape) - 2))[: len(shape)]
+    return tuple(size if isinstance(size, int) else small for size, small in zip(shape, wanted, strict=True))
 
 
 def _refuse_model(error: Exception, path: Path) -> ModelError:

@@ -184,11 +184,16 @@ def read_shape(folder: Path) -> Shape:
         return tuple(read_document(folder)["shape"])
 
 
-def _open(folder: Path) -> Any:
-    import zarr
-
+def check_shards(folder: Path) -> None:
+    """Raise ``FileNotFoundError`` when a shard of the array at ``folder`` is missing: zarr itself would read zeros."""
     for key in sorted(expected_files(read_document(folder))):
         # An empty file (what a crash of the machine leaves of a file) reads as zeros too, so it counts as missing.
         if not (folder / key).is_file() or not (folder / key).stat().st_size:
             raise FileNotFoundError(f"shard {key} is missing")
+
+
+def _open(folder: Path) -> Any:
+    import zarr
+
+    check_shards(folder)
     return zarr.open_array(str(folder), mode="r", zarr_format=3)

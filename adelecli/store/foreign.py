@@ -2,7 +2,8 @@
 
 A store of ours is written strictly and read strictly (``arrays``). Here nothing can be demanded: other writers leave out
 chunks that are empty, so absence is background, axes come in several dialects, and geometry is a scale at best. What must
-hold: an axis that is not understood is refused, never dropped; where our own metadata stand beside, they decide.
+hold: an axis that is not understood is refused, never dropped; where our own metadata stand beside, they decide, and
+a shard of ours that is missing (here, not at an address) is damage, because we write the empty ones too.
 
 Sources: OME-NGFF 0.1 to 0.5, "multiscales", "axes", "labels"; RFC-4 for ``orientation``. Without an orientation the axes
 are taken to run to the right, to anterior and to superior; without units there are no millimetres (``kind`` raster).
@@ -19,7 +20,7 @@ import numpy as np
 
 from adelecli.errors import CaseError
 from adelecli.scratch import let_go
-from adelecli.store.arrays import DAMAGE, Array
+from adelecli.store.arrays import DAMAGE, Array, check_shards
 from adelecli.store.frame import Frame, build_frame
 from adelecli.store.remote import connect, is_remote
 
@@ -132,7 +133,10 @@ def _find_level(path: Path, role: Role) -> _Level:
     array = node[dataset["path"]]
     described = [one if isinstance(one, dict) else {"name": one} for one in image.get("axes", _OLDEST)]
     axes = "".join(str(axis["name"]).lower() for axis in described)
-    frame = _read_own_frame(node, attributes) or _make_frame(described, image, dataset)
+    own = _read_own_frame(node, attributes)
+    if own is not None and not is_remote(path):
+        check_shards(path / array.path)
+    frame = own or _make_frame(described, image, dataset)
     return _check(_Level(array, axes, frame), path)
 
 

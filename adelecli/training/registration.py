@@ -11,12 +11,14 @@ import tomllib
 from typing import TYPE_CHECKING, Any
 
 from adelecli.errors import ConfigError
-from adelecli.training.runfolder import write_text
+from adelecli.replacement import write_text
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from adelecli.runtime.contract import ClassEntry, Contract
+
+REMEDY = "free space or rights"
 
 
 def register_model(path: Path, blob: bytes, contract: Contract) -> None:
@@ -38,8 +40,8 @@ def register_model(path: Path, blob: bytes, contract: Contract) -> None:
         "licence": contract.licence,
         "card": f"{path.stem}.md",
     }
-    write_text(registry, tomli_w.dumps(entries))
-    write_text(path.with_suffix(".md"), format_card(path, contract))
+    write_text(registry, tomli_w.dumps(entries), remedy=REMEDY)
+    write_text(path.with_suffix(".md"), format_card(path, contract), remedy=REMEDY)
 
 
 def format_card(path: Path, contract: Contract) -> str:

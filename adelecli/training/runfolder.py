@@ -8,13 +8,13 @@ Everything is written beside and renamed. No pickle.
 from __future__ import annotations
 
 import json
-import os
 import platform
 import time
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING
 
 from adelecli.errors import InputError, OutputError
+from adelecli.replacement import write_text
 from adelecli.version import __version__
 
 if TYPE_CHECKING:
@@ -39,22 +39,14 @@ def make_run_folder(out: Path, name: str) -> Path:
     return folder
 
 
-def write_text(path: Path, text: str) -> None:
-    """Write beside, sync, rename: a reader sees the old file or the new one."""
-    temporary = path.with_name(f".{path.name}.tmp")
-    try:
-        with temporary.open("w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except OSError as error:
-        raise OutputError(f"cannot be written ({error.strerror})", path=path, remedy="free space or rights") from None
+def write_part(path: Path, text: str) -> None:
+    """Write a text file of the run atomically; a run folder that vanished is an ``OutputError``, not made again."""
+    write_text(path, text, remedy="free space or rights", parents=False)
 
 
 def write_json(path: Path, value: Mapping[str, object]) -> None:
     """Strict JSON (no NaN), atomically."""
-    write_text(path, json.dumps(value, indent=2, allow_nan=False, ensure_ascii=False) + "\n")
+    write_part(path, json.dumps(value, indent=2, allow_nan=False, ensure_ascii=False) + "\n")
 
 
 def read_json(path: Path) -> dict[str, object]:
@@ -73,7 +65,7 @@ def read_json(path: Path) -> dict[str, object]:
 def write_history(folder: Path, history: Sequence[Mapping[str, object]]) -> None:
     """``history.jsonl``: one line per epoch."""
     lines = [json.dumps(record, allow_nan=False) for record in history]
-    write_text(folder / "history.jsonl", "".join(f"{line}\n" for line in lines))
+    write_part(folder / "history.jsonl", "".join(f"{line}\n" for line in lines))
 
 
 def library_versions() -> dict[str, str]:

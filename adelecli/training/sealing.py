@@ -5,10 +5,9 @@ Needs onnx and no torch, because a foreign network gets its contract on machines
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING
 
-from adelecli.errors import OutputError
+from adelecli.replacement import open_beside
 from adelecli.runtime.contract import METADATA_KEY, encode_contract
 
 if TYPE_CHECKING:
@@ -46,14 +45,6 @@ def seal_graph(graph: ModelProto, contract: Contract) -> bytes:
 
 
 def publish_file(target: Path, blob: bytes) -> None:
-    """Write beside, sync, rename. Raises ``OutputError``."""
-    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with temporary.open("wb") as file:
-            file.write(blob)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(target)
-    except OSError as error:
-        raise OutputError(f"cannot be written ({error.strerror})", path=target, remedy="pass another --out") from None
+    """Write ``blob`` atomically. Raises ``OutputError``."""
+    with open_beside(target, remedy="pass another --out") as file:
+        file.write(blob)

@@ -270,7 +270,7 @@ def _open_run(folder: Path, settings: Settings, plan: RunPlan, world: World) -> 
         "trusted": plan.trusted_cases,
     }
     runfolder.write_json(folder / "run.json", run)
-    runfolder.write_text(folder / "config.toml", format_settings(settings))
+    runfolder.write_part(folder / "config.toml", format_settings(settings))
 
 
 def _commit(folder: Path, learner: Learner, table: ClassTable, world: World) -> None:

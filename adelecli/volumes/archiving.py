@@ -16,12 +16,12 @@ import numpy as np
 import numpy.typing as npt
 
 from adelecli.errors import CaseError
+from adelecli.replacement import open_beside
 from adelecli.version import __version__
 from adelecli.volumes.extras import load_extra
 from adelecli.volumes.segments import place_volume
 from adelecli.volumes.series import list_series, make_volume_affine, read_header, read_series_geometry
 from adelecli.volumes.terminology import find_term
-from adelecli.volumes.writing import open_beside
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

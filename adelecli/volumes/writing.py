@@ -1,30 +1,25 @@
 """The one door from arrays to files: atomic, and in the source's own geometry.
 
-A reader sees the old file or the new one, never a part: the bytes go to a hidden sibling, are flushed to the disk and
-take the final name in one rename. Labels stay integers from end to end, for a float under an integer header corrupts
-them.
+A reader sees the old file or the new one, never a part (``replacement``). Labels stay integers from end to end, for a float
+under an integer header corrupts them.
 """
 
 from __future__ import annotations
 
 import gzip
-import os
-import secrets
-from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from adelecli.errors import OutputError
+from adelecli.replacement import open_beside
 from adelecli.volumes.itk import WRITABLE as ITK_WRITABLE
 from adelecli.volumes.itk import write_itk
 from adelecli.volumes.nifti import encode_header, stored_dtype
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from adelecli.volumes.geometry import Geometry
 
 _RASTERS = {".png": "PNG", ".tif": "TIFF", ".tiff": "TIFF"}
@@ -55,30 +50,6 @@ def write_image(path: Path, image: npt.NDArray[Any], geometry: Geometry) -> None
     if image.dtype.kind == "f":
         image = image.astype(np.float32, copy=False) if _is_volume(path) else _to_grey(image)
     _write(path, image, geometry)
-
-
-@contextmanager
-def open_beside(path: Path) -> Iterator[IO[bytes]]:
-    """Open a file that takes the name ``path`` when the block ends well, and leaves nothing behind when it does not.
-
-    Folders on the way are made. Raises OutputError when the disk says no.
-    """
-    beside = path.with_name(f".{path.name[:200]}.{secrets.token_hex(4)}.part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with beside.open("x+b") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        beside.replace(path)
-        _sync_folder(path.parent)
-    except OutputError:
-        raise
-    except OSError as error:
-        raise OutputError(f"cannot be written ({error.strerror or error})", path=path) from error
-    finally:
-        with suppress(OSError):
-            beside.unlink(missing_ok=True)
 
 
 def _write(path: Path, array: npt.NDArray[Any], geometry: Geometry) -> None:
@@ -134,13 +105,3 @@ def _is_nifti(path: Path) -> bool:
 
 def _is_volume(path: Path) -> bool:
     return _is_nifti(path) or path.suffix.lower() in ITK_WRITABLE
-
-
-def _sync_folder(folder: Path) -> None:
-    # The rename itself must survive a power cut; some network file systems refuse, which costs nothing else.
-    with suppress(OSError):
-        handle = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)

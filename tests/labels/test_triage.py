@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from adelecli.labels.triage import (
     ClassEvidence,
     Evidence,
+    count_gap_edges,
     count_jumps,
     find_gaps,
     judge_cases,
@@ -33,9 +34,9 @@ def test_more_disagreement_never_lowers_a_score(one, other, confidence, jumps) -
 
 
 def test_disagreement_with_an_unsure_network_counts_for_less_and_jumps_are_added() -> None:
-    """.4 at a confidence of .5 counts a quarter; half of the jumps on top; labels smoother than the network's take nothing away."""
+    """.4 at a confidence of .5 counts a quarter; two fifths of the jumps on top; labels smoother than the network's take nothing away."""
     assert judge(Evidence(disagreement=0.4, confidence=0.5)).score == pytest.approx(0.1)
-    assert judge(Evidence(disagreement=0.4, confidence=0.5, jumps=0.2)).score == pytest.approx(0.2)
+    assert judge(Evidence(disagreement=0.4, confidence=0.5, jumps=0.25)).score == pytest.approx(0.2)
     assert judge(Evidence(disagreement=0.4, confidence=0.5, jumps=-0.2)).score == pytest.approx(0.1)
 
 
@@ -103,3 +104,5 @@ def test_gaps_between_labelled_slices_are_found_and_wide_ones_are_not() -> None:
     assert find_gaps(np.array([4, 0, 0, 4])) == (2, 8.0)
     assert find_gaps(np.array([4, 0, 0, 0, 0, 0, 0, 4])) == (0, 0.0)
     assert find_gaps(np.zeros(3, np.int64)) == (0, 0.0)
+    assert count_gap_edges(np.array([0, 4, 0, 8, 0, 0])) == 12
+    assert count_gap_edges(np.array([4, 0, 0, 0, 0, 0, 0, 4])) == 0

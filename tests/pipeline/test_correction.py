@@ -37,14 +37,15 @@ def test_jumps_of_the_labels_beyond_those_of_the_network_are_on_record() -> None
     """Of pairs of neighbouring slices that were both asked about; what the labels ignore counts as the network says."""
     flat, wide = np.array([[1, 0, 0]], np.uint8), np.array([[1, 1, 0]], np.uint8)
     jumps = JumpCount()
-    assert jumps.excess is None
+    assert jumps.measure_excess() is None
     jumps.add(2, flat, flat)
     jumps.add(4, wide, wide)  # slice 3 was not asked about
-    assert jumps.excess is None
+    assert jumps.measure_excess() is None
     jumps.add(5, flat, wide)
-    assert jumps.excess == 0.5  # 1 of 2 against none of 2
+    assert jumps.measure_excess() == 0.5  # 1 of 2 against none of 2
     jumps.add(6, np.array([[1, IGNORE, 0]], np.uint8), wide)
-    assert jumps.excess == 0.5  # 2 of 4 against none of 4
+    assert jumps.measure_excess() == 0.5  # 2 of 4 against none of 4
+    assert jumps.measure_excess(edges=4) == 0.75  # four pixels beside a forgotten slice
 
 
 @pytest.mark.parametrize("axis", ["z", "y", "x"])

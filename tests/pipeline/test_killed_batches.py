@@ -6,6 +6,7 @@ import random
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,22 @@ from adelecli.store.collection import open_store
 from adelecli.store.layout import draft_folder, journal_path, lock_path
 from adelecli.store.locking import hold_store
 from adelecli.store.verification import verify_store
+
+ROOT = Path(__file__).parents[2]
+WAITING = """
+import sys
+sys.path.insert(0, sys.argv.pop(1))
+from adelecli.cli.app import main
+from adelecli.pipeline import batch
+
+def wait(*given, treat=batch._treat_all):
+    print("started", flush=True)
+    sys.stdin.read()
+    treat(*given)
+
+batch._treat_all = wait
+main()
+"""  # the command line, which waits where the first case would be treated
 
 CASE_DOCUMENT = re.compile(r"[^/]+/zarr\.json|zarr\.json")
 
@@ -184,3 +201,27 @@ def test_two_runs_on_one_store_by_mistake(data) -> None:
         with pytest.raises(OutputError, match="another run is using it"):
             correct(data.masks, out=data.out, model=data.model, shard="2/2")
     assert verify(data.out).findings == ()
+
+
+def test_the_same_part_started_twice_at_once(two_cases) -> None:
+    """Of two processes with one command line exactly one goes on, the other ends with one line (8); a killed one's part is free."""
+    words = ("correct", two_cases.masks, "-o", two_cases.out, "-m", two_cases.model, "--shard", "1/2", "-q")
+    command, pipe = [sys.executable, "-c", WAITING, str(ROOT), *map(str, words)], subprocess.PIPE
+    with (
+        subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True) as first,
+        subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True) as second,
+    ):
+        both = {first.stdout.readline(): first, second.stdout.readline(): second}
+        assert both.keys() == {"started\n", ""}
+        refused = both[""]
+        assert re.fullmatch(
+            r".*c\w*\.zarr: another run is using it.*; wait for that run, or stop it\n", refused.stderr.read()
+        )
+        assert refused.wait() == 8
+        both["started\n"].kill()
+    assert open_store(two_cases.out).case_ids() == ()
+    for part, published in (("1/2", ("a",)), ("2/2", ("a", "b"))):
+        assert correct(two_cases.masks, out=two_cases.out, model=two_cases.model, shard=part).exit_code == 0
+        assert open_store(two_cases.out).case_ids() == published
+    assert verify(two_cases.out).findings == ()
+    assert not list(two_cases.root.glob(".cleaned*"))

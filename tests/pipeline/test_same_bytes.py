@@ -1,4 +1,4 @@
-"""The same inputs and options make a store of the same bytes, whatever the workers, the batch and the slabs."""
+"""Identical inputs and options give identical files of arrays, whatever the number of workers, slices in a batch, slices in a slab."""
 
 from __future__ import annotations
 

@@ -231,7 +231,7 @@ class FakeCluster:
         pass
 
     def __init__(self, *, deadly: str = "") -> None:
-        self.deadly, self.handed_out, self.absolute = deadly, 0, True
+        self.deadly, self.handed_out, self.absolute, self.loop = deadly, 0, True, object()
 
     def Client(self, _address: str, *, set_as_default: bool):  # noqa: N802
         assert not set_as_default
@@ -260,7 +260,8 @@ class FakeCluster:
         self.handed_out += 1
         return SimpleNamespace(key=f"task-{self.handed_out}", result=result)
 
-    def as_completed(self, futures):
+    def as_completed(self, futures, *, loop):
+        assert loop is self.loop  # without it Dask looks for a default client, and there is none
         waiting = list(futures)
 
         class Completed:
@@ -348,3 +349,16 @@ def test_an_unexpected_error_names_its_case(two_cases, monkeypatch) -> None:
         correct(two_cases.masks, out=two_cases.out, model=two_cases.model)
     assert caught.value.__notes__ == ["while treating the case a"]
     assert open_store(two_cases.out).case_ids() == ()
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("default")  # Dask's own, about the machine that it runs on
+def test_a_real_cluster_makes_the_store_of_one_process(cases) -> None:
+    """A scheduler and two worker processes of Dask on this machine's loopback."""
+    distributed = pytest.importorskip("distributed", reason="Dask is not installed (extra dask)")
+    plain = correct(cases.masks, out=cases.root / "plain.zarr", model=cases.model)
+    with distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as local:
+        far = correct(cases.masks, out=cases.out, model=cases.model, scheduler=local.scheduler_address)
+    assert strip(far) == strip(plain)
+    assert read_store(cases.out) == read_store(cases.root / "plain.zarr")
+    assert verify(cases.out).exit_code == 0

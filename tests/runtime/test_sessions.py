@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from tiny_models import make_model
+from tiny_models import make_contract, make_model
 
 from adelecli.errors import DeviceError, ModelError
 from adelecli.runtime import models, sessions
@@ -82,6 +82,31 @@ def test_a_working_gpu_is_kept(fake_runtime, tmp_path):
     session, used = sessions.start_session(b"", device, tmp_path)
     assert session.cuda
     assert used is device
+
+
+@pytest.mark.parametrize(
+    ("shape", "image"),
+    [
+        (["batch", 1, "height", "width"], (1, 1, 64, 64)),
+        ([None, 3, 96, None], (1, 3, 96, 64)),
+        (["batch", 2, "depth", "height", "width"], (1, 2, 32, 32, 32)),
+        ([1, "channels", 16, 24, "width"], (1, 1, 16, 24, 32)),
+        ([], ()),
+    ],
+)
+def test_the_first_image_has_the_dimensions_of_the_model(shape, image):
+    """Slices or volumes, with the sizes that the graph fixes; a shape that no model of ours has is left to its own check."""
+    assert sessions.plan_warm_up(shape) == image
+
+
+@pytest.mark.parametrize("dims", [2, 3])
+def test_real_models_of_slices_and_volumes_take_their_first_image(tmp_path, dims):
+    """Through the start-up of a GPU, with the CPU in its place."""
+    blob = make_model(tmp_path / "m.onnx", make_contract(dims=dims)).read_bytes()
+    device = Device("cuda:0", "cuda", ((CPU, {}),))
+    session, used = sessions.start_session(blob, device, tmp_path)
+    assert used is device
+    assert len(session.get_inputs()[0].shape) == dims + 2
 
 
 @pytest.mark.parametrize("name", ["cpu", "cuda:0"])

@@ -118,6 +118,18 @@ def test_our_own_labels_bring_their_exact_frame(tmp_path: Path, frame: Any, publ
     )
 
 
+def test_a_lost_shard_of_our_own_labels_is_no_background(tmp_path: Path, publish: Any) -> None:
+    """Read as masks, a damaged case is refused by name, where other people's missing chunks are background."""
+    publish(create_store(tmp_path / "s.zarr", run={}), "case", np.full((3, 4, 9), 7, np.uint8))
+    (tmp_path / "s.zarr" / "case" / "labels" / "corrected" / "0" / "c" / "0" / "0" / "0").unlink()
+    for inside in (".", "labels/corrected"):
+        with pytest.raises(CaseError, match=r"case.*shard c/0/0/0 is missing"):
+            read_foreign(tmp_path / "s.zarr" / "case" / inside, "labels")
+    write_image(str(tmp_path / "a"), BLOCK, make_axes("zyx"))
+    (tmp_path / "a" / "0" / "c" / "1" / "0" / "0").unlink()
+    np.testing.assert_array_equal(read_foreign(tmp_path / "a", "image")[0][0], [BLOCK[0], np.zeros_like(BLOCK[1])])
+
+
 def test_what_is_not_understood_is_refused(tmp_path: Path) -> None:
     """Several time points, strange axes and transformations, complex voxels, no image, no folder, damage, absurd sizes."""
     write_image(str(tmp_path / "t"), np.zeros((2, 3, 4), np.uint8), make_axes("tyx"))

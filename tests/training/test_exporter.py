@@ -44,7 +44,7 @@ def test_the_contract_says_how_the_run_prepared_its_data(exported: ExportResult,
     assert [c.onset for c in contract.classes[1:]] == [run.onsets["square"], run.onsets["disc"]]
     assert all(c.triggered for c in contract.classes[1:])
     assert not contract.classes[0].triggered
-    assert contract.classes[1].tau == 0.6
+    assert contract.classes[1].tau == 0.5
     assert (contract.grid.axis, contract.divisor) == ("z", 4)
     assert contract.scales == ((7, 10), (1, 1), (3, 2))
     assert contract.channels[0].kind == "volume"

@@ -6,18 +6,26 @@ import json
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import nibabel as nib
 import numpy as np
 import pytest
 import zarr
 from conftest_training import SMALL, Folders, write_data
+from dicom_files import write_series
 
 from adelecli.errors import ConfigError
+from adelecli.progress import ignore_progress
+from adelecli.store import foreign, remote
 from adelecli.store.collection import open_store
 from adelecli.training.caching import write_cache
 from adelecli.training.dataset import open_slices
-from adelecli.training.plan import read_plan
+from adelecli.training.options import TrainOptions
+from adelecli.training.plan import RunPlan, make_plan, read_plan
+from adelecli.training.runfolder import write_json
+from adelecli.training.settings import Settings
 from adelecli.training.trainer import TrainResult, train
+from adelecli.volumes.series import read_series_geometry
 
 
 def write_zarr(source: Path, target: Path) -> None:
@@ -35,6 +43,15 @@ def strip(result: TrainResult) -> list[dict[str, Any]]:
     return [{key: value for key, value in record.items() if key != "seconds"} for record in result.history]
 
 
+def describe(plan: RunPlan) -> dict[str, Any]:
+    """A plan without what says where its files lie and what their bytes are."""
+    record = msgspec.to_builtins(plan.to_record())
+    for case in record["cases"]:
+        for key in ("images", "mask", "clean", "sha256"):
+            del case[key]
+    return record
+
+
 @pytest.fixture
 def both(tmp_path: Path) -> tuple[Folders, Folders]:
     plain = write_data(tmp_path / "plain")
@@ -47,12 +64,13 @@ def both(tmp_path: Path) -> tuple[Folders, Folders]:
 
 
 def test_ome_zarr_trains_as_nifti_does(both: tuple[Folders, Folders], tmp_path: Path) -> None:
-    """The same losses, curves and scores in every epoch, and the same corrected labels; resuming finds the folders again."""
+    """The same plan, losses, curves and scores in every epoch, and the same corrected labels; resuming finds the folders again."""
     runs = [
         train(one.masks, clean=one.clean, out=tmp_path / name, set=SMALL, epochs=2, seed=0, device="cpu")
         for one, name in zip(both, ("a", "b"), strict=True)
     ]
     assert strip(runs[0]) == strip(runs[1])
+    assert describe(read_plan(runs[0].folder)) == describe(read_plan(runs[1].folder))
     first, second = (open_store(run.folder / "labels.zarr") for run in runs)
     assert first.case_ids() == second.case_ids()
     for case in first.case_ids():
@@ -88,3 +106,53 @@ def test_the_labels_of_a_store_are_the_masks_of_a_next_training(
         np.testing.assert_array_equal(slices.labels[rows][:, :height, :width], corrected)
     names = json.loads((second.folder / "plan.json").read_text())["class_names"]
     assert names == ["background", "square", "disc"]
+
+
+def keep_and_read(plan: RunPlan, folder: Path) -> RunPlan:
+    """The plan as a resumed run reads it."""
+    folder.mkdir()
+    write_json(folder / "plan.json", msgspec.to_builtins(plan.to_record()))
+    return read_plan(folder)
+
+
+def test_a_bucket_is_planned_as_the_folder_that_it_copies(
+    both: tuple[Folders, Folders], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Addresses of images and masks: the same plan and the same hashes, and the addresses are found again on resume."""
+    from obstore.store import LocalStore
+    from zarr.storage import ObjectStore
+
+    packed = both[1]
+
+    def open_bucket(path: Path) -> LocalStore:
+        return LocalStore(packed.root / Path(*path.parts[2:]))
+
+    monkeypatch.setattr(remote, "open_bucket", open_bucket)
+    monkeypatch.setattr(foreign, "connect", lambda path: ObjectStore(open_bucket(path), read_only=True))
+    settings = msgspec.convert({"data": {"classes": {"background": 0, "square": 1, "disc": 2}}}, Settings)
+    here = make_plan(packed.masks, packed.images, settings, TrainOptions(), ignore_progress)
+    there = make_plan("s3://bucket/masks", "s3://bucket/images", settings, TrainOptions(), ignore_progress)
+    assert describe(there) == describe(here)
+    assert there.fingerprint() == here.fingerprint()
+    again = keep_and_read(there, tmp_path / "run")
+    assert [facts.case for facts in again.survey.facts] == [facts.case for facts in there.survey.facts]
+    write_cache(tmp_path / "cache", again.survey, {}, lambda _: None)
+    assert len(open_slices(tmp_path / "cache", again.case_ids, again.val_cases)) == 20
+
+
+def test_series_that_share_a_folder_are_trained_on(tmp_path: Path) -> None:
+    """Loose files of two DICOM series: each is a case under its UID, now and when a resumed run reads the plan."""
+    stored = np.arange(2 * 12 * 8).reshape(2, 12, 8)
+    ids = [write_series(tmp_path / "images", stored + number, prefix=f"s{number}") for number in range(2)]
+    (tmp_path / "masks").mkdir()
+    for name in ids:
+        grid = read_series_geometry(tmp_path / "images" / name).canonical
+        mask = np.zeros(grid.shape, np.uint8)
+        mask[:, 2:6, 3:7] = 1
+        nib.save(nib.Nifti1Image(mask.T, grid.affine), tmp_path / "masks" / f"{name}.nii.gz")
+    plan = make_plan(tmp_path / "masks", tmp_path / "images", Settings(), TrainOptions(), ignore_progress)
+    assert plan.case_ids == tuple(sorted(ids))
+    assert describe(keep_and_read(plan, tmp_path / "run")) == describe(plan)
+    (tmp_path / "images" / "s1000.dcm").unlink()
+    with pytest.raises(ConfigError, match=f"{ids[1]} has changed since the run began"):
+        read_plan(tmp_path / "run")

@@ -79,8 +79,8 @@ def test_eight_bits_have_thresholds_of_their_own(
     assert 0 <= model.contract.parity["labels_that_differ"] <= 0.02
     assert model.contract.parity["fp32"]["max_probability_difference"] <= 2e-4
     taus = [entry.tau for entry in model.contract.classes]
-    assert taus != [0.6] * 3
-    assert all(abs(tau - 0.6) < 0.1 for tau in taus)
+    assert taus != [0.5] * 3
+    assert all(abs(tau - 0.5) < 0.1 for tau in taus)
 
 
 def test_eight_bits_that_change_labels_are_refused(

@@ -15,7 +15,7 @@ from PIL import Image
 from adelecli.errors import OutputError
 from adelecli.volumes.geometry import Geometry, make_raster_geometry
 from adelecli.volumes.reading import read_image, read_labels
-from adelecli.volumes.writing import open_beside, write_image, write_labels
+from adelecli.volumes.writing import write_image, write_labels
 
 Save = Callable[..., Path]
 BLOCK = np.arange(24, dtype=np.uint8).reshape(2, 3, 4)
@@ -158,24 +158,6 @@ def test_views_of_any_order_are_written(tmp_path: Path) -> None:
     view = geometry.from_canonical(geometry.to_canonical(BLOCK.T)[::1])[:, ::-1]
     write_labels(tmp_path / "a.nii", view, geometry)
     np.testing.assert_array_equal(read_labels(tmp_path / "a.nii").array, BLOCK.T[:, ::-1])
-
-
-def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
-    """A reader never sees a part, whatever breaks the writer."""
-    path = tmp_path / "a.bin"
-    path.write_bytes(b"old")
-
-    def break_off() -> None:
-        with open_beside(path) as file:
-            file.write(b"half")
-            raise RuntimeError
-
-    with pytest.raises(RuntimeError):
-        break_off()
-    assert [(entry.name, entry.read_bytes()) for entry in tmp_path.iterdir()] == [("a.bin", b"old")]
-    with open_beside(path) as file:
-        file.write(b"new")
-    assert [(entry.name, entry.read_bytes()) for entry in tmp_path.iterdir()] == [("a.bin", b"new")]
 
 
 @pytest.mark.parametrize(

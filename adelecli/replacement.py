@@ -1,0 +1,61 @@
+"""Files that are replaced as a whole: a reader sees the old one or the new one, never a part.
+
+The bytes go to a hidden sibling, are flushed to the disk and take the final name in one rename. What must hold: whatever interrupts
+the writing, the file that stood there stands there still; a disk that says no is an ``OutputError`` (8) that names the file.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+from contextlib import contextmanager, suppress
+from typing import IO, TYPE_CHECKING
+
+from adelecli.errors import OutputError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+@contextmanager
+def open_beside(path: Path, *, remedy: str | None = None, parents: bool = True) -> Iterator[IO[bytes]]:
+    """Open a file that takes the name ``path`` when the block ends well, and leaves nothing behind when it does not.
+
+    Folders on the way are made, unless ``parents`` is false: then a missing one is an error. Raises ``OutputError`` with ``remedy``
+    when the disk says no.
+    """
+    beside = path.with_name(f".{path.name[:200]}.{secrets.token_hex(4)}.part")
+    try:
+        if parents:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        with beside.open("x+b") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        beside.replace(path)
+        _sync_folder(path.parent)
+    except OutputError:
+        raise
+    except OSError as error:
+        raise OutputError(f"cannot be written ({error.strerror or error})", path=path, remedy=remedy) from error
+    finally:
+        with suppress(OSError):
+            beside.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str, *, remedy: str | None = None, parents: bool = True) -> Path:
+    """Write ``text`` as UTF-8, line ends as they are, and return the path; errors as ``open_beside``."""
+    with open_beside(path, remedy=remedy, parents=parents) as file:
+        file.write(text.encode())
+    return path
+
+
+def _sync_folder(folder: Path) -> None:
+    # The rename itself must survive a power cut; some network file systems refuse, which costs nothing else.
+    with suppress(OSError):
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)

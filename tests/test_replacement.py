@@ -1,0 +1,48 @@
+"""Files replaced as a whole."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from adelecli.errors import OutputError
+from adelecli.replacement import open_beside, write_text
+
+
+def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
+    """A reader never sees a part, whatever breaks the writer."""
+    path = tmp_path / "a.bin"
+    path.write_bytes(b"old")
+
+    def break_off() -> None:
+        with open_beside(path) as file:
+            file.write(b"half")
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        break_off()
+    assert [(entry.name, entry.read_bytes()) for entry in tmp_path.iterdir()] == [("a.bin", b"old")]
+    with open_beside(path) as file:
+        file.write(b"new")
+    assert [(entry.name, entry.read_bytes()) for entry in tmp_path.iterdir()] == [("a.bin", b"new")]
+
+
+def test_text_is_written_as_it_is(tmp_path: Path) -> None:
+    """UTF-8, line ends untouched, folders made on the way; the longest name that a file system takes still has a hidden sibling."""
+    path = tmp_path / "new" / ("n" * 250 + ".csv")
+    assert write_text(path, "é,1\r\nb\n") == path
+    assert path.read_bytes() == "é,1\r\nb\n".encode()
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_a_refusal_names_the_file_and_the_remedy(tmp_path: Path) -> None:
+    """A missing folder is an error where folders are not to be made; nothing is left behind."""
+    path = tmp_path / "gone" / "state.json"
+    with pytest.raises(OutputError, match=r"state\.json: cannot be written \(No such file or directory\); free space$"):
+        write_text(path, "x", remedy="free space", parents=False)
+    assert not path.parent.exists()
+    path.parent.touch()
+    with pytest.raises(OutputError, match=r"cannot be written \((Not a directory|File exists)\)$"):
+        write_text(path, "x")
+    assert list(tmp_path.iterdir()) == [path.parent]
