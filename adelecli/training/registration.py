@@ -41,11 +41,11 @@ def register_model(path: Path, blob: bytes, contract: Contract) -> None:
         "card": f"{path.stem}.md",
     }
     write_text(registry, tomli_w.dumps(entries), remedy=REMEDY)
-    write_text(path.with_suffix(".md"), format_card(path, contract), remedy=REMEDY)
+    write_text(path.with_suffix(".md"), format_card(path, blob, contract), remedy=REMEDY)
 
 
-def format_card(path: Path, contract: Contract) -> str:
-    """The model card in Markdown."""
+def format_card(path: Path, blob: bytes, contract: Contract) -> str:
+    """The model card of the file ``path`` that holds ``blob``, in Markdown."""
     rows = "\n".join(
         f"| {c.id} | {c.name} | {'-' if c.onset is None else c.onset} | {'yes' if c.triggered else 'no'} | {c.tau:g} | {_format_noise(c)} |"
         for c in contract.classes
@@ -55,7 +55,8 @@ def format_card(path: Path, contract: Contract) -> str:
     proof = f"{contract.parity['inputs']} inputs: probabilities differ by at most {difference}"
     return f"""# Model card: {path.stem}
 
-* File: `{path.name}`, made {contract.created}, {contract.precision}
+* File: `{path.name}`, {len(blob) / 1e6:.2f} MB, {contract.precision}, sha256 `{hashlib.sha256(blob).hexdigest()}`
+* Made {contract.created} with {_list_versions(contract)}
 * Licence of the weights: {contract.licence}
 {_describe_origin(contract)}
 * Input: {len(contract.channels)} channel(s) ({", ".join(contract.channel_names)}), slices along {contract.grid.axis}, scales {scales}
@@ -78,6 +79,12 @@ def _describe_origin(contract: Contract) -> str:
         return f"* Made elsewhere: file `{run['id']}`, sha256 `{run['source_sha256']}`; the contract is what its owner says of it"
     trained = f"* Trained by run `{run['id']}`, preset `{run['preset']}`, seed {run['seed']}"
     return f"{trained}\n* Training data: sha256 `{run['data']}` over all inputs; their labels were taken to be noisy"
+
+
+def _list_versions(contract: Contract) -> str:
+    """The programs behind the weights, those that change what comes out."""
+    versions = contract.run.get("versions", {})
+    return ", ".join(f"{name} {versions[name]}" for name in ("adele", "torch", "onnx") if name in versions) or "-"
 
 
 def _describe_scores(contract: Contract) -> str:

@@ -141,13 +141,13 @@ class PageRun:
     names: dict[str, object] = field(default_factory=dict)
 
     def run_to(self, name: str, *, slow: bool = False) -> str | None:
-        """Carry out the blocks up to the one named; what went wrong in it, or nothing."""
+        """Carry out the blocks up to the one named; what went wrong in it, or nothing (also where it is not run)."""
         for block in self.blocks:
             if block.name not in self.done and not block.reason and (slow or not block.slow):
                 self.done[block.name] = self._run(block)
             if block.name == name:
                 break
-        return self.done[name]
+        return self.done.get(name)
 
     def _run(self, block: Block) -> str | None:
         if block.file:

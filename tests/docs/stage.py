@@ -76,8 +76,9 @@ def prepare_page(page: str, folder: Path) -> None:
         write_voc(folder / "VOCdevkit" / "VOC2012")
     if page == "docs/model.md":
         write_plain(folder / "plain.onnx")
-    if page in {"docs/review.md", "docs/store.md"}:
-        adelecli.correct(folder / "masks", out=folder / "cleaned.zarr", model=folder / "weights" / "adele.onnx")
+    model = folder / "weights" / "adele.onnx"
+    if page in {"README.md", "docs/review.md", "docs/store.md"} and model.exists():
+        adelecli.correct(folder / "masks", out=folder / "cleaned.zarr", model=model)
 
 
 def write_plain(path: Path) -> None:
@@ -95,7 +96,7 @@ def write_plain(path: Path) -> None:
 
 def write_segthor(folder: Path) -> None:
     """Stand-ins in the layout of the challenge's training set: patients of all three parts, four organs as boxes."""
-    for number in (1, 2, 3, 8, 21, 27, 32):
+    for number in (1, 2, 3, 8, 21, 23, 27, 29, 32, 37):
         truth = np.zeros((16, 16, 6), np.uint8)
         for label, place in enumerate([(2, 2, 2, 3), (5, 4, 6, 7), (12, 3, 2, 3), (11, 11, 4, 3)], start=1):
             x, y, wide, deep = place

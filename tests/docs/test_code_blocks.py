@@ -21,14 +21,7 @@ from stage import fill_folder, prepare_page
 
 from adelecli.cli.app import COMMANDS, program
 
-PROMISED = {
-    "api.md",
-    "machine.md",
-    "dependencies.md",
-    "SECURITY.md",
-    "pipelines",
-}  # written beside this page; empty once they lie here
-ELSEWHERE = {"api.md", "machine.md"}  # followed by their own tests
+ELSEWHERE = {"api.md", "machine.md"}  # followed by test_machine_pages.py
 GENERATED = {"reference.md"}  # its examples are parsed by tests/cli/test_commands.py
 PAGES = {
     path.relative_to(ROOT).as_posix(): path.read_text(encoding="utf-8")
@@ -36,8 +29,6 @@ PAGES = {
     if path.name not in ELSEWHERE
 }
 BLOCKS = {page: read_blocks(page, text) for page, text in PAGES.items()}
-MAKES_MODEL = {"README.md"}
-"""Pages that train and export in the ordinary tests too."""
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +61,7 @@ def test_a_block_does_what_its_page_says(
         pytest.skip(block.reason)
     if block.page not in runs:
         folder = tmp_path_factory.mktemp("page")
-        runs[block.page] = start_page(block.page, folder, model=block.page not in MAKES_MODEL)
+        runs[block.page] = start_page(block.page, folder, model=True)
     wrong = runs[block.page].run_to(block.name)
     assert wrong is None, wrong
 
@@ -117,8 +108,6 @@ def test_links_lead_somewhere(page: str) -> None:
             continue
         path, _, heading = target.partition("#")
         place = here / path if path else ROOT / page
-        if Path(path).name in PROMISED and not place.exists():
-            continue
         assert place.exists(), f"{page}: {target}"
         if heading:
             titles = re.findall(r"^#+ (.+)$", place.read_text(encoding="utf-8"), re.MULTILINE)

@@ -13,6 +13,7 @@ import pytest
 import torch
 from msgspec.structs import replace as replace_fields
 
+import adelecli
 from adelecli.errors import ConfigError, InputError, ModelError, OutputError
 from adelecli.runtime.models import open_model
 from adelecli.training.exporter import ExportResult, export, load_model, parse_scales, read_run
@@ -67,11 +68,14 @@ def test_the_file_leaks_no_path_and_is_one_file(exported: ExportResult) -> None:
 
 
 def test_the_registry_and_the_card_stand_beside_it(exported: ExportResult) -> None:
-    """registry.toml names the file with its sha256; the card names the classes."""
+    """registry.toml names the file with its sha256; the card names the classes, the hash and the versions."""
     entry = tomllib.loads((exported.path.parent / "registry.toml").read_text())["adele"]
     assert (entry["file"], entry["sha256"]) == ("adele.onnx", exported.sha256)
     assert entry["classes"] == ["background", "square", "disc"]
-    assert "| 2 | disc |" in (exported.path.parent / entry["card"]).read_text()
+    card = (exported.path.parent / entry["card"]).read_text()
+    assert "| 2 | disc |" in card
+    assert f"sha256 `{exported.sha256}`" in card
+    assert f"with adele {adelecli.__version__}, torch " in card
 
 
 def test_an_existing_file_is_not_overwritten(exported: ExportResult, run: TrainResult) -> None:
