@@ -54,6 +54,9 @@ def test_every_version_is_named() -> None:
     installs = [rest for word, rest in steps if word == "RUN" and "pip install" in rest]
     assert len(installs) == 2
     assert all("--constraint constraints.txt" in rest for rest in installs)
+    pinned = (FILE.parent / "cuda-constraints.txt").read_text(encoding="utf-8").splitlines()[1:]
+    assert "--constraint cuda-constraints.txt" in installs[1]
+    assert all(re.fullmatch(r"nvidia-[a-z0-9-]+==[0-9.]+", line) for line in pinned)
     assert not any(word == "ADD" or re.search(r"\b(curl|wget|git)\b", rest) for word, rest in steps)
 
 

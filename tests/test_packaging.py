@@ -13,7 +13,9 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-SOURCES = ("pyproject.toml", "setup.py", "MANIFEST.in", "README.md", "LICENSE", "adelecli", "weights")
+SOURCES = (
+    "pyproject.toml", "setup.py", "MANIFEST.in", "README.md", "LICENSE", "CHANGELOG.md", "constraints.txt", "adelecli", "weights",
+)  # fmt: skip
 
 TRY = """
 import json, sys
@@ -76,7 +78,14 @@ def test_wheel_and_sdist_hold_what_they_should(built: tuple[Path, Path]) -> None
     assert {name.split("/")[0].split("-")[0] for name in names} == {"adelecli", "adele"}
     with tarfile.open(built[0]) as archive:
         packed = [name.partition("/")[2] for name in archive.getnames()]
-    assert {"pyproject.toml", "README.md", "LICENSE", "weights/hippocampus.onnx"} <= set(packed)
+    assert {
+        "pyproject.toml",
+        "README.md",
+        "LICENSE",
+        "CHANGELOG.md",
+        "constraints.txt",
+        "weights/hippocampus.onnx",
+    } <= set(packed)
     assert not [
         name for name in packed if name.startswith((".venv", "docs", "benchmarks", "shared")) or name.endswith(".pyc")
     ]

@@ -22,7 +22,8 @@ NOT_READ = {
     "OMP_NUM_THREADS",  # by torch and OpenMP; the crew of `bench` sets it
     *(f"SLURM_ARRAY_TASK_{name}" for name in ("ID", "MIN", "COUNT", "STEP")),  # put together in pipeline/shards.py
 }
-SET_FOR_OTHERS = {"OMP_WAIT_POLICY", "OMP_NUM_THREADS"}  # told to torch, unless the user has said something
+# told to torch, unless the user has said something, and to onnxruntime always
+SET_FOR_OTHERS = {"OMP_WAIT_POLICY", "OMP_NUM_THREADS", "ORT_DISABLE_TELEMETRY"}
 HINTS = {"GLIBC_TUNABLES"}  # only looked at, to leave the user's own choice alone
 
 

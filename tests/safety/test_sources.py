@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import ast
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -98,3 +101,14 @@ def test_telemetry_is_switched_off_where_onnxruntime_is_imported() -> None:
     ]
     assert {name_of(path).partition("/")[0] for path in importing} == {"runtime"}
     assert hasattr(load_onnxruntime(), "disable_telemetry_events")
+
+
+def test_onnxruntime_leaves_nothing_in_the_home_folder(tmp_path: Path) -> None:
+    """Neither a device id nor a database of events: its telemetry is refused before it is imported, not after."""
+    work = "from adelecli.runtime.devices import load_onnxruntime as load; import onnxruntime; print(load() is onnxruntime)"
+    asked = {name: value for name, value in os.environ.items() if name != "ORT_DISABLE_TELEMETRY"} | {
+        "HOME": str(tmp_path)
+    }
+    done = subprocess.run([sys.executable, "-c", work], env=asked, capture_output=True, text=True, check=True)
+    assert done.stdout == "True\n"
+    assert not list(tmp_path.iterdir())
