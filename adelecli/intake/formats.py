@@ -17,6 +17,7 @@ from adelecli.store.collection import open_store
 from adelecli.store.foreign import read_foreign, read_foreign_frame
 from adelecli.store.remote import hash_remote, is_remote, list_remote
 from adelecli.volumes import cases, hashing, naming, reading
+from adelecli.volumes.limits import find_cap
 from adelecli.volumes.listing import is_series, is_zarr
 from adelecli.volumes.reading import Labels, Volume
 
@@ -53,7 +54,7 @@ def read_labels(path: Path, allocate: Allocate = np.empty, *, onto: Path | None 
     """See ``volumes.reading.read_labels``."""
     if not is_zarr(path):
         return reading.read_labels(path, allocate, onto=onto)
-    array, frame = read_foreign(path, "labels", allocate)
+    array, frame = read_foreign(path, "labels", allocate, find_cap())
     return reading.to_labels(array, restore_geometry(frame, array.shape[-3:]), path, allocate)
 
 
@@ -95,5 +96,5 @@ def is_there(path: Path) -> bool:
 def _read_channels(path: Path, allocate: Allocate) -> Volume:
     if not is_zarr(path):
         return reading.read_channels(path, allocate)
-    array, frame = read_foreign(path, "image", allocate)
+    array, frame = read_foreign(path, "image", allocate, find_cap())
     return Volume(array, restore_geometry(frame, array.shape[-3:]))

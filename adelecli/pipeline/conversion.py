@@ -165,7 +165,7 @@ def _choose_ending(wanted: Format, suffix: str, geometry: Geometry) -> str:
     if wanted in fixed:
         return fixed[wanted]
     if wanted == "nifti":
-        return suffix if suffix.startswith(".nii") else ".nii.gz"
+        return suffix if suffix in {".nii", ".nii.gz"} else ".nii.gz"  # it comes out of the store, and may be any text
     if suffix == ".mhd":  # one file instead of two
         return ".mha"
     return suffix if suffix in WRITABLE else ".png" if geometry.kind == "raster" else ".nii.gz"

@@ -24,6 +24,7 @@ FORMAT = 1
 METADATA_KEY = "adele"
 MAX_BYTES = 64 * 1024
 MAX_CLASSES = 255  # the network's labels are uint8 and 255 means "ignore"
+MAX_CANVAS = 1 << 26  # pixels of a slice; what a file asks for is made before the network sees it
 REMEDY = "export it with `adele export`"
 
 Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
@@ -237,6 +238,8 @@ def _find_faults(contract: Contract) -> Iterator[str]:
         yield from _find_gate_faults(contract.gate, len(contract.classes) - 1)
     if not contract.scales:
         yield "`scales` is empty"
+    if contract.grid.canvas is not None and math.prod(contract.grid.canvas) > MAX_CANVAS:
+        yield f"`grid.canvas` is {contract.grid.canvas}, more than {MAX_CANVAS} pixels"
     if contract.tiles is not None and len(contract.tiles.shape) != contract.dims:
         yield f"`tiles.shape` has {len(contract.tiles.shape)} sizes for {contract.dims} `dims`"
     yield from _find_non_finite(msgspec.to_builtins(contract), "")

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from math import prod
 from typing import TYPE_CHECKING
 
 from adelecli.errors import ModelError
@@ -29,33 +30,40 @@ _INSIDE = {
     "sparse": {1: "tensor", 2: "tensor"},
 }
 _OPERATOR, _DOMAIN = 4, 7  # of a node
-_NAME, _RAW_DATA, _EXTERNAL_DATA, _DATA_LOCATION = 8, 9, 13, 14  # of a tensor
+_DIMS, _NAME, _RAW_DATA, _EXTERNAL_DATA, _DATA_LOCATION = 1, 8, 9, 13, 14  # of a tensor
+_MOST_VALUES = 1 << 32
+"""Of one tensor: a file has at most 2^30 bytes, and no type takes less than two bits."""
 
 _Fields = dict[int, list[memoryview]]
 
 
 @dataclass(frozen=True)
 class Anatomy:
-    """What was found: ``external`` tensors kept in other files, ``foreign`` operators, and the hash of the weights.
+    """What was found, and the hash of the weights.
 
+    ``external``: tensors kept in other files; ``foreign``: operators; ``absurd``: tensors that claim more values than a file can hold.
     ``weights_sha256``: over the raw data of the initializers in the order of their names, so it does not change with
     the metadata that records it.
     """
 
     external: tuple[str, ...]
     foreign: tuple[str, ...]
+    absurd: tuple[str, ...]
     weights_sha256: str
 
 
 def inspect_model(blob: bytes, path: object = None) -> Anatomy:
     """Walk the bytes of an ONNX file. Raises ModelError naming ``path`` when they are not one."""
     external: list[str] = []
+    absurd: list[str] = []
     foreign: set[str] = set()
     weights: list[tuple[str, list[memoryview]]] = []
     try:
         for kind, fields in _walk(memoryview(blob)):
             if kind in {"initializer", "tensor"} and _is_external(fields):
                 external.append(_text(fields, _NAME))
+            if kind in {"initializer", "tensor"} and prod(_read_sizes(fields.get(_DIMS, []))) > _MOST_VALUES:
+                absurd.append(_text(fields, _NAME))
             if kind == "initializer":
                 weights.append((_text(fields, _NAME), fields.get(_RAW_DATA, [])))
             if kind == "node" and _text(fields, _DOMAIN) not in STANDARD_DOMAINS:
@@ -66,7 +74,7 @@ def inspect_model(blob: bytes, path: object = None) -> Anatomy:
     for _, parts in sorted(weights, key=lambda weight: weight[0]):
         for part in parts:
             digest.update(part)
-    return Anatomy(tuple(sorted(external)), tuple(sorted(foreign)), digest.hexdigest())
+    return Anatomy(tuple(sorted(external)), tuple(sorted(foreign)), tuple(sorted(absurd)), digest.hexdigest())
 
 
 def hash_weights(blob: bytes) -> str:
@@ -76,6 +84,15 @@ def hash_weights(blob: bytes) -> str:
 
 def _is_external(tensor: _Fields) -> bool:
     return _EXTERNAL_DATA in tensor or any(bytes(value) != b"\x00" for value in tensor.get(_DATA_LOCATION, []))
+
+
+def _read_sizes(values: list[memoryview]) -> Iterator[int]:
+    """The sizes of a tensor: one number a field, or several packed into one; both are varints."""
+    for value in values:
+        position = 0
+        while position < len(value):
+            size, position = _read_varint(value, position)
+            yield size
 
 
 def _text(fields: _Fields, number: int) -> str:

@@ -162,6 +162,9 @@ def refuse_outsiders(anatomy: Anatomy, path: Path) -> None:
     if anatomy.external:
         fact = f"keeps weights in other files ({anatomy.external[0]})"
         raise ModelError(fact, path=path, remedy=REMEDY)
+    if anatomy.absurd:
+        fact = f"holds a tensor that claims more values than a file can hold ({anatomy.absurd[0]})"
+        raise ModelError(fact, path=path, remedy=REMEDY)
     if anatomy.foreign:
         fact = f"uses operators from outside the ONNX standard ({', '.join(anatomy.foreign)})"
         raise ModelError(fact, path=path, remedy=REMEDY)

@@ -163,7 +163,7 @@ class Store:
             header = read_array(folder / "nifti").tobytes() if ours["nifti_sha256"] else None
             a, b, c, d = (_row(*row) for row in ours["affine_ras_mm"])
             z, y, x = ours["spacing_mm"]
-            return Frame((a, b, c, d), (z, y, x), header, ours["kind"], ours["suffix"])
+            return Frame((a, b, c, d), (z, y, x), header, str(ours["kind"]), str(ours["suffix"]))
 
     def class_entries(self, case: str, name: str = "corrected") -> tuple[dict[str, Any], ...]:
         """The classes of a label image: ``{"id", "name", "colour"}``, background included."""

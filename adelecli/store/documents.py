@@ -52,6 +52,8 @@ def write_group(folder: Path, attributes: Mapping[str, object], *, seal: bool = 
 def read_document(folder: Path) -> Document:
     """The document of the zarr node ``folder``; ``OSError`` when missing, ``ValueError`` when not a JSON object."""
     path = folder / DOCUMENT
+    if not path.is_file() and path.exists():
+        raise ValueError(f"{DOCUMENT} is no file")  # a pipe would be waited for, a device read without an end
     if path.stat().st_size > MAX_BYTES:
         raise ValueError(f"{DOCUMENT} has {path.stat().st_size} bytes, no group or array needs as many")
     try:

@@ -3,7 +3,8 @@
 A store of ours is written strictly and read strictly (``arrays``). Here nothing can be demanded: other writers leave out
 chunks that are empty, so absence is background, axes come in several dialects, and geometry is a scale at best. What must
 hold: an axis that is not understood is refused, never dropped; where our own metadata stand beside, they decide, and
-a shard of ours that is missing (here, not at an address) is damage, because we write the empty ones too.
+a shard of ours that is missing (here, not at an address) is damage, because we write the empty ones too. Nothing
+outside the folder is read (a link in it could lead anywhere), and no array whose codecs can run what they decode.
 
 Sources: OME-NGFF 0.1 to 0.5, "multiscales", "axes", "labels"; RFC-4 for ``orientation``. Without an orientation the axes
 are taken to run to the right, to anterior and to superior; without units there are no millimetres (``kind`` raster).
@@ -12,28 +13,31 @@ are taken to run to the right, to anterior and to superior; without units there 
 from __future__ import annotations
 
 import math
+import os
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
 
 from adelecli.errors import CaseError
 from adelecli.scratch import let_go
-from adelecli.store.arrays import DAMAGE, Array, check_shards
+from adelecli.store.arrays import DAMAGE, LONGEST_HEADER, MOST_BYTES, Array, check_shards
 from adelecli.store.frame import Frame, build_frame
 from adelecli.store.remote import connect, is_remote
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
-    from pathlib import Path
 
     from adelecli.scratch import Allocate
 
 Role: TypeAlias = Literal["image", "labels"]
 
 PREFERRED = "corrected"
-MAX_CHUNK, MAX_VOXELS = 1 << 30, 1 << 40
+MAX_CHUNK = 1 << 30
+_RUNNING = frozenset({"pickle"})
+"""Codecs of numcodecs, which zarr v2 names by these ids, that run what they decode."""
 _MILLIMETRES = {
     "meter": 1e3,
     "centimeter": 10.0,
@@ -69,15 +73,20 @@ class _Level:
         return c, z, y, x
 
 
-def read_foreign(path: Path, role: Role, allocate: Allocate = np.empty) -> tuple[Array, Frame]:
+def read_foreign(path: Path, role: Role, allocate: Allocate = np.empty, most: int = MOST_BYTES) -> tuple[Array, Frame]:
     """Read the finest level of an image or of labels as ``[C, Z, Y, X]`` in its own dtype, and its frame.
 
     For labels ``path`` may be the label image, or an image (or a case of a store) with one under ``labels/``: the only one,
     else the one called "corrected". ``allocate`` makes the array; one row of chunks is held beside it. Raises CaseError for
-    what is damaged, has more than one time point or axes beyond t, c, z, y, x, or promises more than any disk holds.
+    what is damaged, has more than one time point or axes beyond t, c, z, y, x, or claims more than ``most`` bytes: absent chunks
+    read as background, so that a few bytes may promise any size.
     """
     with _reporting(path):
         level = _find_level(path, role)
+        claimed = math.prod(level.array.shape) * np.dtype(level.array.dtype).itemsize
+        if claimed > most:
+            fact = f"claims to hold {claimed >> 20} MiB, more than the {most >> 20} MiB that a volume may have"
+            raise CaseError(fact, path=path, remedy="keep one volume of it")
         channels, depth, _, _ = level.shape
         target = allocate(level.shape, np.dtype(level.array.dtype).newbyteorder("="))
         step = _count_rows(level)
@@ -112,7 +121,24 @@ def _open(path: Path) -> Any:
 
     if not is_remote(path) and not path.is_dir():
         raise CaseError("there is no such folder", path=path)
-    return zarr.open(connect(path) if is_remote(path) else str(path), mode="r")
+    if is_remote(path):
+        return zarr.open(connect(path), mode="r")
+    _refuse_strangers(path)
+    return zarr.open(str(path), mode="r")
+
+
+def _refuse_strangers(folder: Path) -> None:
+    """Raise CaseError for a link that leaves the folder, and for what is no file: zarr would follow the one and wait for the other."""
+    home, waiting = folder.resolve(), [str(folder)]
+    while waiting:
+        with os.scandir(waiting.pop()) as entries:
+            for entry in entries:
+                if entry.is_symlink() and not Path(entry.path).resolve().is_relative_to(home):
+                    raise CaseError("holds a link that leaves it", path=folder, remedy="put the data itself there")
+                if entry.is_dir(follow_symlinks=False):
+                    waiting.append(entry.path)
+                elif not (entry.is_file() or entry.is_dir()):
+                    raise CaseError("holds what is neither a file nor a folder", path=folder, remedy="remove it")
 
 
 def _find_level(path: Path, role: Role) -> _Level:
@@ -172,11 +198,18 @@ def _check(level: _Level, path: Path) -> _Level:
         raise CaseError("has several time points", path=path, remedy="save each of them as an image of its own")
     if np.dtype(array.dtype).kind not in "biuf":
         raise CaseError(f"holds {array.dtype} voxels, not real numbers", path=path)
+    _refuse_running(array)
     chunk = math.prod(array.chunks) * np.dtype(array.dtype).itemsize
-    if chunk > MAX_CHUNK or math.prod(array.shape) > MAX_VOXELS:
-        fact = f"has the shape {array.shape} in chunks of {array.chunks}, which is more than can be read"
+    if chunk > MAX_CHUNK:
+        fact = f"has chunks of {array.chunks}, which is more than can be read at once"
         raise CaseError(fact, path=path, remedy="rechunk it")
     return level
+
+
+def _refuse_running(array: Any) -> None:
+    codecs = (*(getattr(array.metadata, "filters", None) or ()), getattr(array.metadata, "compressor", None))
+    if any(getattr(codec, "codec_id", None) in _RUNNING for codec in codecs):
+        raise ValueError("its codec runs what it decodes")
 
 
 def _count_rows(level: _Level) -> int:
@@ -202,9 +235,17 @@ def _read_own_frame(node: Any, attributes: Mapping[str, Any]) -> Frame | None:
     ours = attributes.get("adele")
     if not isinstance(ours, dict) or "affine_ras_mm" not in ours:
         return None
-    header = np.asarray(node["nifti"][:]).tobytes() if ours.get("nifti_sha256") else None
+    header = _read_header(node["nifti"]) if ours.get("nifti_sha256") else None
     frame = build_frame(ours["affine_ras_mm"], ours["spacing_mm"], header=header, kind=str(ours["kind"]))
     return Frame(frame.affine_ras, frame.spacing_mm, header, frame.kind, str(ours["suffix"]))
+
+
+def _read_header(array: Any) -> bytes:
+    """The raw header as adele writes it; anything else is refused before one byte of it is decoded."""
+    _refuse_running(array)
+    if np.dtype(array.dtype) != np.uint8 or array.ndim != 1 or array.shape[0] > LONGEST_HEADER:
+        raise ValueError("its raw header is none")
+    return np.asarray(array[:]).tobytes()
 
 
 def _make_plain_frame() -> Frame:

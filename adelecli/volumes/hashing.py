@@ -10,6 +10,7 @@ import hashlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from adelecli.errors import CaseError
 from adelecli.volumes.damage import refuse_damage
 from adelecli.volumes.itk import ENDINGS as ITK_ENDINGS
 from adelecli.volumes.itk import find_data_file
@@ -36,6 +37,8 @@ def hash_file(path: Path) -> str:
 
 
 def _hash_bytes(path: Path) -> str:
+    if path.exists() and not path.is_file() and not path.is_dir():  # a pipe would be waited for
+        raise CaseError("is no regular file", path=path, remedy="remove it")
     with refuse_damage(path, "a file"), path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

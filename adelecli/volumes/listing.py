@@ -13,7 +13,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from adelecli.errors import InputError
 from adelecli.volumes import voc
@@ -26,6 +26,7 @@ ZARR_ENDINGS = (".ome.zarr", ".zarr")
 MASK_FOLDERS = ("masks", "labelsTr", "SegmentationClass")
 IMAGE_FOLDERS = ("images", "imagesTr", "JPEGImages")
 _ZARR_DOCUMENTS = ("zarr.json", ".zgroup", ".zarray")
+_LONGEST_DOCUMENT = 1 << 26
 _DICOM_MAGIC = (128, b"DICM")
 _PEEK = 8  # files of a folder that are looked at before it is decided that it holds no DICOM series
 _CHANNEL = re.compile(r"(.+)_(\d{4})")
@@ -159,10 +160,7 @@ def _name_entry(path: Path) -> Entry | None:
 def is_zarr_image(folder: Path) -> bool:
     """Whether a zarr folder is one image or mask (an array, a multiscale, a group with ``labels``), and not a folder of them."""
     for name in (*_ZARR_DOCUMENTS, ".zattrs"):
-        try:
-            document = json.loads((folder / name).read_bytes())
-        except (OSError, ValueError, RecursionError):
-            continue
+        document = _read_document(folder / name)
         inner = document.get("attributes", document) if isinstance(document, dict) else None
         if not isinstance(inner, dict):
             continue
@@ -174,6 +172,14 @@ def is_zarr_image(folder: Path) -> bool:
         ):
             return True
     return is_zarr(folder) and is_zarr(folder / "labels")
+
+
+def _read_document(path: Path) -> Any:
+    """What a JSON file holds; None for no file, no JSON, and for more than metadata take."""
+    try:  # is_file: a pipe would be waited for
+        return json.loads(path.read_bytes()) if path.is_file() and path.stat().st_size <= _LONGEST_DOCUMENT else None
+    except (OSError, ValueError, RecursionError):
+        return None
 
 
 def _holds_series(folder: Path) -> bool:

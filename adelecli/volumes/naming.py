@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 FILES = ("labels.json", "dataset.json")
 _IGNORE = 255
+_LONGEST = 1 << 26  # bytes; 65,535 classes take less
 
 
 def read_class_table(place: Path, fallback: Iterable[int] = ()) -> ClassTable | None:
@@ -66,6 +67,8 @@ def _read_files(place: Path) -> Iterator[tuple[Path, Mapping[str, object]]]:
 
 def _read_json(path: Path) -> Mapping[str, object]:
     try:
+        if path.stat().st_size > _LONGEST:
+            raise ConfigError(f"is larger than {_LONGEST} bytes", path=path, remedy="correct it or remove it")
         content = json.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise ConfigError(f"cannot be read ({error.strerror})", path=path) from error
