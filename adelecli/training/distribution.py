@@ -12,6 +12,7 @@ onset, patience) is taken from sums, which are bit for bit the same everywhere. 
 
 from __future__ import annotations
 
+import importlib
 import os
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -130,6 +131,9 @@ def join_world(device: torch.device) -> Iterator[World]:
     if count_processes() == 1:
         yield World(device=device)
         return
+    # The defaults of its functions are the group of the moment of its import. torch imports it late by itself, and a group that is
+    # kept so outlives its end: gloo's threads then meet an interpreter that is closing, and abort a training that has succeeded.
+    importlib.import_module("torch.distributed.nn.functional")
     if device.type == "cuda":
         torch.cuda.set_device(device)
     try:
