@@ -16,10 +16,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.ndimage import distance_transform_edt
 from scipy.optimize import isotonic_regression
 
 from adelecli.labels.classes import IGNORE
+from adelecli.labels.distance import number_rings
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -78,8 +78,7 @@ def average_rings(
 
     Never rising from the inside to the outside: the nearest such averages in least squares, a ring weighted by its ``valid`` pixels.
     """
-    depth, height = distance_transform_edt(inside), distance_transform_edt(~inside)
-    ring = np.clip(np.rint(height) - np.rint(depth), -FARTHEST, FARTHEST).astype(np.intp) + FARTHEST
+    ring = number_rings(inside, FARTHEST) + np.int16(FARTHEST)
     counts = np.bincount(ring[valid], minlength=2 * FARTHEST + 1)
     sums = np.bincount(ring[valid], weights=probability[valid], minlength=2 * FARTHEST + 1)
     shown = np.flatnonzero(counts)
