@@ -119,7 +119,7 @@ def test_a_pipe_in_an_image_is_not_waited_for(tmp_path: Path, name: str) -> None
     with suppress(AdeleError):
         list_masks(place)
     for read in (read_labels, hash_input):
-        with pytest.raises(CaseError, match="neither a file nor a folder|is no regular file"):
+        with pytest.raises(CaseError, match=r"neither a file nor a folder|is no regular file"):
             read(place)
 
 

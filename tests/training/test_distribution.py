@@ -88,7 +88,7 @@ def start_two(options: dict[str, object]) -> list[subprocess.Popen[str]]:
 
 
 def test_two_processes_train_what_one_trains(folders: Folders, tmp_path: Path) -> None:
-    """Losses, curves, scores and corrections of every epoch within 1e-3, equal onsets, equal weights on both; one writes; no thread is left."""
+    """Losses, curves, scores and corrections of every epoch within 1e-3, equal onsets and weights on both; one writes; no thread stays."""
     one = train(
         folders.masks, out=tmp_path / "1", set=SETTINGS, epochs=EPOCHS, seed=1, device="cpu", clean=folders.clean
     )
