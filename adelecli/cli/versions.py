@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import click
 
-from adelecli.version import __version__
+from adelecli.version import __version__, find_versions
 
 LINES = (
     ("runtime", ("onnxruntime-gpu", "onnxruntime", "numpy", "scipy")),
@@ -39,14 +39,7 @@ def print_version(context: click.Context, _: click.Parameter, wanted: bool) -> N
 
 
 def _tell_versions(names: tuple[str, ...]) -> list[str]:
-    from importlib.metadata import PackageNotFoundError, version
-
-    found = {}
-    for name in names:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            continue
+    found = find_versions(names)
     told = [f"{name} {number}" for name, number in found.items()]
     missing = [name for name in names if name not in found and not name.startswith("onnxruntime")]
     if "onnxruntime-gpu" not in found and "onnxruntime" not in found and "onnxruntime" in names:

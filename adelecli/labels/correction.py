@@ -195,6 +195,16 @@ class Change:
         return max(lost, self.added / self.after if self.after else 0.0)
 
 
+def add_changes(first: tuple[Change, ...], second: tuple[Change, ...]) -> tuple[Change, ...]:
+    """The changes of two parts, slabs or cases, together; class by class."""
+    return tuple(one + other for one, other in zip(first, second, strict=True))
+
+
+def any_changed(changes: Iterable[Change]) -> bool:
+    """Whether any pixel changed its class."""
+    return any(change.added or change.removed for change in changes)
+
+
 def count_changes(before: LabelArray, after: LabelArray, n_classes: int) -> tuple[Change, ...]:
     """What a correction did to each class 0..K-1; index arrays of one shape. The changes of slabs add up."""
     pairs = count_pairs(before, after)

@@ -21,11 +21,11 @@ from adelecli.intake.formats import pair_cases, read_labels
 from adelecli.intake.frames import make_frame
 from adelecli.keywords import read_keywords
 from adelecli.labels.classes import IGNORE, ClassTable
-from adelecli.labels.correction import Change, Rule, correct_labels, find_present, may_change
+from adelecli.labels.correction import Change, Rule, any_changed, correct_labels, find_present, may_change
 from adelecli.labels.entries import list_entries
 from adelecli.labels.triage import count_gap_edges, find_gaps
 from adelecli.pipeline.batch import run_batch
-from adelecli.pipeline.counting import any_changed, count_slabs, describe_changes
+from adelecli.pipeline.counting import count_slabs, describe_changes
 from adelecli.pipeline.evidence import ConfidenceSummary, JumpCount, count_areas, cut_slices
 from adelecli.pipeline.inference import ask_network, read_volume, restore_volume, segment_case
 from adelecli.pipeline.options import CorrectKeywords, CorrectOptions, StrPath
@@ -196,7 +196,7 @@ class _Corrector:
         present, open_slices = self._find_open_slices(old, rule)
         numbers = range(len(old)) if keep_map else sorted(open_slices)  # a map of confidence needs all of them
         gate, seen, jumps = rule.gate, np.zeros((4, len(self.table) - 1), np.int64), JumpCount()
-        for index, label, sure in ask_network(self.session, self, case, loaded, numbers):
+        for index, label, sure in ask_network(self.session, self, case, loaded, numbers, old[0].size):
             with self.session.clock.stage("correct"):
                 new[index] = correct_labels(old[index], label, sure, rule, present=present)
                 if index in open_slices:

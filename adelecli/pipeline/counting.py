@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from adelecli.labels.correction import Change, count_changes
+from adelecli.labels.correction import Change, add_changes, count_changes
 from adelecli.pipeline.records import ClassRecord
 from adelecli.scratch import cut_slabs, let_go
 
@@ -21,15 +21,9 @@ def count_slabs(before: NDArray[np.uint8], after: NDArray[np.uint8], n_classes: 
     """``count_changes`` of two volumes ``[Z, Y, X]``, slab by slab."""
     total = (Change(),) * n_classes
     for part in cut_slabs(before):
-        found = count_changes(before[part], after[part], n_classes)
-        total = tuple(one + other for one, other in zip(total, found, strict=True))
+        total = add_changes(total, count_changes(before[part], after[part], n_classes))
         let_go(before, after)
     return total
-
-
-def any_changed(changes: tuple[Change, ...]) -> bool:
-    """Whether any voxel changed its class."""
-    return any(change.added or change.removed for change in changes)
 
 
 def describe_changes(table: ClassTable, changes: tuple[Change, ...], geometry: Geometry) -> tuple[ClassRecord, ...]:

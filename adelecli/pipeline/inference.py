@@ -5,14 +5,13 @@ Nothing here holds more of the network's output than one slice: class scores tim
 
 from __future__ import annotations
 
-import math
 import time
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
 from adelecli.errors import CaseError
-from adelecli.intake.formats import read_geometry, read_image
+from adelecli.intake.formats import read_image
 from adelecli.runtime.segmentation import segment_volume
 from adelecli.scratch import cut_slabs, let_go
 from adelecli.volumes.reading import check_finite
@@ -49,15 +48,13 @@ def read_volume(case: Case, session: Session) -> Volume:
 
 
 def ask_network(
-    session: Session, treatment: Treatment, case: Case, loaded: Any, numbers: Sequence[int]
+    session: Session, treatment: Treatment, case: Case, loaded: Any, numbers: Sequence[int], pixels: int
 ) -> Iterator[Answer]:
-    """``treatment.answer``, by this process or by those that share the case; either way the same."""
+    """``treatment.answer``, by this process or by those that share the case; either way the same. ``pixels``: of one slice."""
     if session.sharing is None or len(numbers) < 2:
         yield from treatment.answer(case, loaded, numbers)
         return
     begin, seconds = time.perf_counter(), session.clock.seconds
-    shape = read_geometry(case.images[0]).canonical_shape
-    pixels = math.prod(shape) // shape["zyx".index(session.model.contract.grid.axis)]
     for part in session.sharing.ask(case, numbers, pixels):
         seconds["segment"] = seconds.get("segment", 0.0) + time.perf_counter() - begin
         yield part
@@ -65,9 +62,9 @@ def ask_network(
 
 
 def segment_case(
-    volume: Volume, session: Session, numbers: Sequence[int] | None = None, judge: Judge | None = None
+    volume: Volume, session: Session, numbers: Sequence[int], judge: Judge | None = None
 ) -> Iterator[Answer]:
-    """The network's answer for the canonical slices ``numbers`` (``None``: all), in order; counts its time as ``segment``.
+    """The network's answer for the canonical slices ``numbers``, in order; counts its time as ``segment``.
 
     ``judge``: see `segment_volume`.
     """

@@ -12,10 +12,10 @@ import time
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING
 
 from adelecli.errors import AdeleError
+from adelecli.version import find_versions
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -46,13 +46,7 @@ class Clock:
 
 def list_libraries() -> dict[str, str]:
     """Installed versions of the libraries that touch the numbers."""
-    found = {}
-    for name in LIBRARIES:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    return found
+    return find_versions(LIBRARIES)
 
 
 def list_devices() -> list[str]:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import msgspec
 
 from adelecli.errors import OK, SOME_FAILED, SOME_QUARANTINED, InputError
-from adelecli.labels.triage import ClassEvidence, Evidence, judge_cases, order_cases
+from adelecli.labels.triage import judge_cases, order_cases, weigh_record
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -184,28 +184,11 @@ def rank_cases(cases: tuple[CaseRecord, ...]) -> tuple[CaseRecord, ...]:
 
     Cases that failed or in which nothing changed are not ranked.
     """
-    verdicts = judge_cases([weigh_case(case) for case in cases])
+    verdicts = judge_cases([weigh_record(msgspec.to_builtins(case)) for case in cases])
     order = order_cases(verdicts, [case.status == "quarantined" for case in cases], [case.id for case in cases])
     worth_it = [at for at in order if cases[at].status in {"quarantined", "corrected"}]
     ranks = {at: place for place, at in enumerate(worth_it, start=1)}
     return tuple(
         msgspec.structs.replace(case, rank=ranks.get(at), reasons=verdicts[at].reasons if at in ranks else ())
         for at, case in enumerate(cases)
-    )
-
-
-def weigh_case(case: CaseRecord) -> Evidence:
-    """What a record says that bears on whether the case needs a look."""
-    return Evidence(
-        classes=tuple(
-            ClassEvidence(entry.name, entry.voxels_before, entry.voxels_after, entry.voxels_added, entry.voxels_removed)
-            for entry in case.classes[1:]
-        ),
-        changed_share=case.changed_share or 0.0,
-        disagreement=case.disagreement,
-        confidence=case.mean_confidence,
-        excess=case.excess,
-        gap_slices=case.gap_slices,
-        jumps=case.jumps,
-        refused=case.status == "quarantined",
     )

@@ -122,7 +122,7 @@ def _train_half(experiment: Experiment, half: _Half, number: int) -> None:
         before = learner.step
         train_epoch(learner, alone, shown, np.array(experiment.slices.labels[shown]))
         learner.epoch += 1
-        done = 2 * (number - 1) * steps + half.part * steps + learner.step - (number - 1) * steps
+        done = (number - 1 + half.part) * steps + learner.step  # the other half trains as long
         experiment.progress(Progress("noise", done, 2 * total))
         if learner.step == before:  # not one finite step in a whole pass: there is nothing to wait for
             break

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from safetensors.numpy import save_file
 
-from adelecli.labels.correction import Change, count_changes
+from adelecli.labels.correction import Change, add_changes, any_changed, count_changes
 from adelecli.labels.overlap import label_error
 from adelecli.progress import Progress
 from adelecli.training import runfolder
@@ -129,14 +129,15 @@ def write_corrected_labels(folder: Path, learner: Learner, experiment: Experimen
                 after, _ = correct_rows(model, slices, rows, rule, guard=guard, device=experiment.device)
             height, width = (int(slices.table[name][rows[0]]) for name in ("height", "width"))
             found = count_changes(before, after, experiment.classes)
-            counts = tuple(one + other for one, other in zip(counts, found, strict=True))
-            corrected_cases += any(change.added or change.removed for change in found)
+            counts = add_changes(counts, found)
+            corrected_cases += any_changed(found)
             if slices.clean is not None:
                 errors.append(label_error(before, slices.clean[rows], after, n_classes=experiment.classes).overall)
             facts = plan.survey.facts[case]
+            assert facts.case.mask is not None
             part = (slice(None), slice(height), slice(width))
             original, corrected, geometry = restore_labels(plan.survey, facts, before[part], after[part])
-            publish(facts.case.id, str(facts.case.mask), original, corrected, geometry)
+            publish(facts.case.id, facts.case.mask, original, corrected, geometry)
             experiment.progress(Progress("finish", done, len(training), facts.case.id))
     return {
         "cases": len(training),

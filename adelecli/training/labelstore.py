@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from adelecli.intake.frames import make_frame
 from adelecli.labels.entries import list_entries
 from adelecli.store.changes import map_changes
 from adelecli.store.collection import create_store
-from adelecli.store.frame import build_frame
 from adelecli.store.layout import CHANGE_CLASSES
 from adelecli.store.publication import publish_case
 
@@ -26,25 +26,23 @@ if TYPE_CHECKING:
     from adelecli.training.plan import RunPlan
     from adelecli.volumes.geometry import Geometry
 
-    Publish = Callable[[str, str, NDArray[np.unsignedinteger], NDArray[np.unsignedinteger], Geometry], None]
+    Publish = Callable[[str, Path, NDArray[np.unsignedinteger], NDArray[np.unsignedinteger], Geometry], None]
 
 
 @contextmanager
 def publish_labels(path: Path, plan: RunPlan) -> Iterator[Publish]:
-    """A new store at ``path``; the function it gives publishes ``(case, file name, original, corrected, geometry)`` on the source grid."""
+    """A new store at ``path``; the function it gives publishes ``(case, mask file, original, corrected, geometry)`` on the source grid."""
     store = create_store(path, run={"command": "train", "data": plan.fingerprint()})
     classes = list_entries(plan.survey.table)
 
     def publish(
         case: str,
-        name: str,
+        mask: Path,
         original: NDArray[np.unsignedinteger],
         corrected: NDArray[np.unsignedinteger],
         geometry: Geometry,
     ) -> None:
-        frame = build_frame(
-            geometry.affine, geometry.spacing, header=geometry.header, kind=geometry.kind, file_name=name
-        )
+        frame = make_frame(geometry, mask)
         with publish_case(store, case) as draft:
             draft.write_labels("original", original, frame, classes)
             draft.write_labels("corrected", corrected.astype(original.dtype), frame, classes)

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from adelecli.labels.classes import IGNORE
-from adelecli.labels.correction import Change, Rule, correct_labels, count_changes, guard_collapse
+from adelecli.labels.correction import Change, Rule, add_changes, correct_labels, count_changes, guard_collapse
 from adelecli.labels.outline import choose_best, combine_slices
 
 if TYPE_CHECKING:
@@ -98,8 +98,7 @@ def correct_rows(
         after, cancelled = correct_case(slices, rows[part], before, (labels, confidence), rule, guard)
         if cancelled:
             counts.cancelled[slices.case_ids[case]] = cancelled
-        changes = count_changes(before, after, len(rule.tau))
-        counts.changes = tuple(a + b for a, b in zip(counts.changes, changes, strict=True))
+        counts.changes = add_changes(counts.changes, count_changes(before, after, len(rule.tau)))
         corrected[part] = after
     return corrected, counts
 

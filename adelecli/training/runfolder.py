@@ -10,12 +10,11 @@ from __future__ import annotations
 import json
 import platform
 import time
-from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING
 
 from adelecli.errors import InputError, OutputError
 from adelecli.replacement import write_text
-from adelecli.version import __version__
+from adelecli.version import __version__, find_versions
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -70,13 +69,7 @@ def write_history(folder: Path, history: Sequence[Mapping[str, object]]) -> None
 
 def library_versions() -> dict[str, str]:
     """Versions of what a result depends on."""
-    versions = {"adele": __version__, "python": platform.python_version()}
-    for name in LIBRARIES:
-        try:
-            versions[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    return versions
+    return {"adele": __version__, "python": platform.python_version()} | find_versions(LIBRARIES)
 
 
 def newest_run(runs: Path) -> Path:
