@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
     Flags = npt.NDArray[np.bool_]
 
-MOST = 180
-"""The farthest distance whose square fits the integers used here, with room for one more square."""
+MOST = 126
+"""The farthest distance that the integers used here hold, with room for the step beyond it."""
 LOOK = 4
 """So many steps are taken before it is looked whether any pixel can still come nearer; looking costs as much as a step."""
 
@@ -28,7 +28,7 @@ LOOK = 4
 def number_rings(inside: Flags, farthest: int) -> npt.NDArray[np.int16]:
     """Each pixel's Euclidean distance, rounded, to the nearest one of the other side: below 0 in ``inside [H, W]``, above 0 beyond.
 
-    ``farthest``: 1 to 180 pixels; it stands for all that lie further, and for all where ``inside`` is true, or false, everywhere.
+    ``farthest``: 1 to 126 pixels; it stands for all that lie further, and for all where ``inside`` is true, or false, everywhere.
     """
     if not 1 <= farthest <= MOST:
         raise ValueError(f"farthest is {farthest}, not 1 to {MOST}")
@@ -40,14 +40,20 @@ def number_rings(inside: Flags, farthest: int) -> npt.NDArray[np.int16]:
 
 
 def _measure_rows(seeds: Flags, cap: int) -> npt.NDArray[np.uint16]:
-    """The distance of each pixel of ``[2, H, W]`` to the nearest seed of its own row, at most ``cap``."""
-    # a distance that grows by one each pixel is a constant once the pixel's number is taken off, so the nearest is a running minimum
-    integers = np.int32 if seeds.shape[2] > 2**14 else np.int16
-    numbers: npt.NDArray[np.signedinteger] = np.arange(seeds.shape[2], dtype=integers)
-    gaps: npt.NDArray[np.signedinteger] = np.where(seeds, 0, cap).astype(integers)
-    from_left = np.minimum.accumulate(gaps - numbers, axis=2) + numbers
-    from_both = np.minimum.accumulate((from_left + numbers)[..., ::-1], axis=2)[..., ::-1] - numbers
-    return np.asarray(from_both, np.uint16)
+    """The distance of each pixel of ``[2, H, W]`` to the nearest seed of its own row, at most ``cap``.
+
+    Every distance is a sum of different powers of two, so that each of them needs to be looked at once.
+    """
+    gaps = np.where(seeds, np.uint8(0), np.uint8(cap))
+    moved = np.empty_like(gaps)
+    step = 1
+    while step < min(cap, gaps.shape[2]):
+        np.add(gaps, np.uint8(step), out=moved)
+        near = gaps.copy()
+        np.minimum(near[..., step:], moved[..., :-step], out=near[..., step:])
+        np.minimum(near[..., :-step], moved[..., step:], out=near[..., :-step])
+        gaps, step = near, 2 * step
+    return gaps.astype(np.uint16)
 
 
 def _spread_across(squares: npt.NDArray[np.uint16], farthest: int) -> npt.NDArray[np.uint16]:

@@ -79,15 +79,16 @@ def average_rings(
     Never rising from the inside to the outside: the nearest such averages in least squares, a ring weighted by its ``valid`` pixels.
     """
     ring = number_rings(inside, FARTHEST) + np.int16(FARTHEST)
-    counts = np.bincount(ring[valid], minlength=2 * FARTHEST + 1)
-    sums = np.bincount(ring[valid], weights=probability[valid], minlength=2 * FARTHEST + 1)
+    counted, weights = (ring.ravel(), probability.ravel()) if valid.all() else (ring[valid], probability[valid])
+    counts = np.bincount(counted, minlength=2 * FARTHEST + 1)
+    sums = np.bincount(counted, weights=weights, minlength=2 * FARTHEST + 1)
     shown = np.flatnonzero(counts)
     if not len(shown) or not np.isfinite(sums).all():
         return probability
     falling = isotonic_regression(sums[shown] / counts[shown], weights=counts[shown], increasing=False).x
     places = np.arange(2 * FARTHEST + 1)
-    averages: Probabilities = np.interp(places, shown, falling).astype(np.float32)[ring]
-    return averages
+    averages: Probabilities = np.interp(places, shown, falling).astype(np.float32)
+    return averages.take(ring)
 
 
 def combine_slices(probabilities: Probabilities, labels: LabelArray, weight: float) -> Probabilities:
@@ -96,8 +97,16 @@ def combine_slices(probabilities: Probabilities, labels: LabelArray, weight: flo
 
 
 def choose_best(probabilities: Probabilities) -> tuple[npt.NDArray[np.uint8], Probabilities]:
-    """The best class and its probability, both ``[..., H, W]``, of ``probabilities [..., K, H, W]``; of equal ones the first."""
-    return probabilities.argmax(-3).astype(np.uint8), probabilities.max(-3)
+    """The best class and its probability, both ``[..., H, W]``, of ``probabilities [..., K, H, W]``; of equal ones the first.
+
+    Plane by plane: ``argmax`` over an axis that is not the last took ten times as long. NaN makes the probability NaN.
+    """
+    planes = np.moveaxis(probabilities, -3, 0)
+    label, best = np.zeros(planes.shape[1:], np.uint8), planes[0].copy()
+    for k, plane in enumerate(planes[1:], 1):
+        np.copyto(label, np.uint8(k), where=plane > best)
+        np.maximum(best, plane, out=best)
+    return label, best
 
 
 def _find_box(found: npt.NDArray[np.bool_]) -> Box | None:

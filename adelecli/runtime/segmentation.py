@@ -27,7 +27,7 @@ from adelecli.runtime.tiling import blend_tiles, choose_overlap, choose_tile
 from adelecli.scratch import let_go
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -45,6 +45,9 @@ once; from 96 x 96 on a batch gained nothing and cost memory."""
 
 GPU_BATCH_PIXELS = 1 << 20
 """The same on a GPU, which is idle between runs; the last run is filled up, so that all have one shape."""
+
+AHEAD_VALUES = 1 << 24
+"""Probabilities that may wait for the judge while the network works on (64 MiB); of larger slices none do."""
 
 
 @dataclass(frozen=True)
@@ -102,11 +105,9 @@ def _segment_slices(
             let_go(slices)
             yield part, resize_image(preparation.normalise(taken), size).swapaxes(0, 1)
 
-    for part, prepared in read_ahead(prepare()):
-        batch = _fill_up(prepared, min(step, len(chosen))) if on_gpu else prepared
-        answers = (
-            _segment_batch(model, batch, shape) if judge is None else _judge_batch(model, batch, shape, part, judge)
-        )
+    batches = ((part, _fill_up(one, min(step, len(chosen))) if on_gpu else one) for part, one in read_ahead(prepare()))
+    ahead = step * size[0] * size[1] * len(model.contract.classes) <= AHEAD_VALUES
+    for part, answers in _answer_batches(model, batches, shape, judge, ahead):
         for number, (label, confidence) in zip(part, answers, strict=False):  # what fills up comes last
             if not np.isfinite(confidence).all():
                 fact = f"the prediction of slice {number} is not finite"
@@ -128,11 +129,29 @@ def _segment_batch(model: Model, prepared: NDArray[np.float32], shape: Shape) ->
     return (choose_classes(one, shape) for one in _compute_probabilities(model, prepared))
 
 
+def _answer_batches(
+    model: Model, batches: Iterator[Prepared], shape: Shape, judge: Judge | None, ahead: bool
+) -> Iterator[tuple[Sequence[int], Iterator[Answer]]]:
+    """Numbers and answers of each batch; ``ahead``: ``judge`` has its say while the network works on the next one."""
+    if judge is None:
+        for part, batch in batches:
+            yield part, _segment_batch(model, batch, shape)
+        return
+
+    def run() -> Iterator[tuple[Sequence[int], Iterable[NDArray[np.float32]]]]:
+        for part, batch in batches:
+            found = _compute_probabilities(model, batch)
+            yield part, list(found) if ahead else found
+
+    for part, found in read_ahead(run(), 1) if ahead else run():
+        yield part, _judge_batch(found, shape, part, judge)
+
+
 def _judge_batch(
-    model: Model, prepared: NDArray[np.float32], shape: Shape, part: Sequence[int], judge: Judge
+    found: Iterable[NDArray[np.float32]], shape: Shape, part: Sequence[int], judge: Judge
 ) -> Iterator[Answer]:
     """What ``judge`` says of the slices ``part``: their probabilities at their own size, one slice after another."""
-    for number, probabilities in zip(part, _compute_probabilities(model, prepared), strict=False):
+    for number, probabilities in zip(part, found, strict=False):
         sized = probabilities if probabilities.shape[1:] == shape else _resize_classes(probabilities, shape)
         yield judge(number, sized)
 

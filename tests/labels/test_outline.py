@@ -109,3 +109,15 @@ def test_what_is_not_finite_stays_so() -> None:
     labels = np.zeros((4, 4), np.uint8)
     labels[1:3, 1:3] = 1
     assert np.isnan(combine_outline(probabilities, labels, 0.75)[:, 1, 1]).all()
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(1, 5))
+def test_the_best_class_is_that_of_argmax(seed: int, classes: int) -> None:
+    """One slice or several, ties included (the first of them); where a probability is NaN, so is the best."""
+    probabilities = np.random.default_rng(seed).integers(0, 4, (2, classes, 3, 4)).astype(np.float32)
+    label, best = choose_best(probabilities)
+    np.testing.assert_array_equal(label, probabilities.argmax(1))
+    np.testing.assert_array_equal(best, probabilities.max(1))
+    np.testing.assert_array_equal(choose_best(probabilities[1])[0], label[1])
+    probabilities[0, classes - 1, 1, 1] = np.nan
+    assert np.isnan(choose_best(probabilities)[1][0, 1, 1])

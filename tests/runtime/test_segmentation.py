@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 import numpy as np
 import pytest
 from tiny_models import compute_probabilities, make_contract, make_model
@@ -200,3 +202,25 @@ def test_classes_chosen_plane_by_plane_are_those_of_all_at_once(size):
     np.testing.assert_array_equal(confidence, whole.max(axis=0))
     probabilities[2, 1, 1] = np.nan
     assert np.isnan(segmentation.choose_classes(probabilities, (5, 7))[1]).any()
+
+
+@pytest.mark.parametrize("most", [0, 1 << 24])
+def test_a_judge_sees_each_slice_once_in_order_whether_or_not_the_network_runs_ahead(make, monkeypatch, most):
+    """In the thread that asks, with the probabilities that the plain loop would hand over; what it raises comes out."""
+    monkeypatch.setattr(segmentation, "AHEAD_VALUES", most)
+    labels, seen = make_labels((9, 6, 9)), []
+
+    def judge(number, probabilities):
+        seen.append((number, threading.current_thread() is threading.main_thread()))
+        if number == 7:
+            raise ZeroDivisionError
+        return probabilities.argmax(0).astype(np.uint8), probabilities.min(0)
+
+    found = []
+    with pytest.raises(ZeroDivisionError):
+        found.extend(segment_volume(make(), labels[None], SPACING, judge=judge))
+    assert seen == [(number, True) for number in range(8)]
+    for number, label, confidence in found:
+        np.testing.assert_array_equal(label, labels[number])
+        expected = compute_probabilities(labels[number], [0, 1, 2]).min(-1)
+        np.testing.assert_allclose(confidence, expected, atol=1e-6)
