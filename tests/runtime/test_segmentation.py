@@ -220,6 +220,7 @@ def test_a_judge_sees_each_slice_once_in_order_whether_or_not_the_network_runs_a
     with pytest.raises(ZeroDivisionError):
         found.extend(segment_volume(make(), labels[None], SPACING, judge=judge))
     assert seen == [(number, True) for number in range(8)]
+    assert len(found) == 7
     for number, label, confidence in found:
         np.testing.assert_array_equal(label, labels[number])
         expected = compute_probabilities(labels[number], [0, 1, 2]).min(-1)
