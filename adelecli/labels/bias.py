@@ -5,11 +5,16 @@ give it away: there the network disagrees with the labels in one direction. What
 the prediction; swapping labels and prediction turns the sign; a structure that only one of the two shows, or that lies far from
 the other's, is another error than a shifted outline and does not count.
 
+A bias that is certain is undone by ``move_outlines``, on labels before a network learns from them and on what a network that
+learnt from biased ones predicts. Only outlines towards the background move: nobody can draw two neighbours both too large.
+
 Of two masks in a slice, each outline pixel of one is measured against the other's outline, both ways, and the mean is taken: for two
 discs with one centre that is the difference of their radii, to less than half a pixel. Distances are pixels of the arrays.
 """
 
 from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -18,8 +23,16 @@ from scipy.ndimage import binary_erosion, distance_transform_edt
 from adelecli.labels.classes import IGNORE, IndexArray
 from adelecli.labels.excess import LEAST_TRUSTED
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
 REACH = 8.0
 """An outline pixel further than this from the other outline is not that outline drawn elsewhere, and does not count."""
+
+LEAST_BIAS = 0.5
+"""Outlines that lie this many pixels off are still the same pixels."""
+CERTAINTY = 3.0
+"""So many standard errors of its own a bias must be; with three trusted cases their spread is badly known itself."""
 
 _Mask = npt.NDArray[np.bool_]
 _Array = npt.NDArray[np.float64]
@@ -52,6 +65,62 @@ def estimate_bias(
     known = (np.count_nonzero(told[trusted], axis=0) >= LEAST_TRUSTED) & told[~trusted].any(axis=0)
     means = [total[part].sum(0) / np.maximum(points[part].sum(0), 1) for part in (~trusted, trusted)]
     return tuple(float(bias) if given else None for bias, given in zip(means[0] - means[1], known, strict=True))
+
+
+def find_shifts(total: _Array, points: npt.NDArray[np.int64], trusted: npt.NDArray[np.bool_]) -> tuple[float, ...]:
+    """By how many pixels the outlines of each class are to be moved outwards, from the arguments of ``estimate_bias``.
+
+    The bias turned round where it is at least ``LEAST_BIAS`` and ``CERTAINTY`` standard errors (of the cases' own means); else 0.
+    """
+    return tuple(
+        -bias if bias is not None and abs(bias) >= max(LEAST_BIAS, CERTAINTY * error) else 0.0
+        for bias, error in zip(estimate_bias(total, points, trusted), _find_errors(total, points, trusted), strict=True)
+    )
+
+
+def _find_errors(total: _Array, points: npt.NDArray[np.int64], trusted: npt.NDArray[np.bool_]) -> list[float]:
+    """The standard error of each class's bias: the spread of the cases' means on either side; infinite for a side of one case."""
+    errors = []
+    for offsets, counts in zip(total.T, points.T, strict=True):
+        sides = [offsets[side & (counts > 0)] / counts[side & (counts > 0)] for side in (trusted, ~trusted)]
+        errors.append(
+            float(np.sqrt(sum(side.var(ddof=1) / len(side) for side in sides))) if min(map(len, sides)) > 1 else np.inf
+        )
+    return errors
+
+
+def move_outlines(labels: IndexArray, shifts: Sequence[float]) -> npt.NDArray[np.uint8]:
+    """``labels [S, H, W]`` with the outlines of each class 1..K-1 moved outwards by its ``shifts`` pixels, negative: inwards.
+
+    A pixel counts by its middle. A class gains background only, the nearest class where two reach a pixel, and loses to the
+    background only; where nothing of it would be left in a slice it stays as it is. Ignored pixels stay.
+    """
+    moved = np.array(labels, np.uint8)
+    for before, after in zip(labels, moved, strict=True):
+        _shrink(before, after, shifts)
+        _grow(before, after, shifts)
+    return moved
+
+
+def _shrink(before: IndexArray, after: npt.NDArray[np.uint8], shifts: Sequence[float]) -> None:
+    held = [c for c, shift in enumerate(shifts, 1) if shift < 0 and (before == c).any()]
+    if not held or not (before == 0).any():
+        return
+    depth = distance_transform_edt(before != 0) - 0.5
+    for c in held:
+        lost = (before == c) & (depth < -shifts[c - 1])
+        if (lost != (before == c)).any():
+            after[lost] = 0
+
+
+def _grow(before: IndexArray, after: npt.NDArray[np.uint8], shifts: Sequence[float]) -> None:
+    nearest = np.full(before.shape, np.inf)
+    for c, shift in enumerate(shifts, 1):
+        if shift > 0 and (before == c).any():
+            distance = distance_transform_edt(before != c) - 0.5
+            gained = (before == 0) & (distance < shift) & (distance < nearest)
+            after[gained] = c
+            nearest[gained] = distance[gained]
 
 
 def _compare_outlines(ours: _Mask, theirs: _Mask) -> _Array:

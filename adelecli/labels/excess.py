@@ -81,7 +81,8 @@ class ClassNoise:
     ``disagreement`` (D), ``expected`` (D0) and ``network`` (N): pooled over the cases, see the module. ``error``: the estimated label
     error, 1 - IoU with the truth, and its 90 % interval from resampled cases (the constants' own uncertainty is not in it).
     ``factor``: by what D0 was multiplied because trusted cases say so; it is in ``expected``. ``bias``: how many pixels of the
-    network's grid too large the class is drawn (``labels.bias``); ``None``: not asked, or not known.
+    network's grid too large the class is drawn (``labels.bias``); ``None``: not asked, or not known. ``shift``: by how many pixels
+    its outlines are moved outwards before anything is learnt from them.
     """
 
     disagreement: float
@@ -92,6 +93,7 @@ class ClassNoise:
     high: float
     factor: float = 1.0
     bias: float | None = None
+    shift: float = 0.0
 
     @property
     def judged(self) -> bool:

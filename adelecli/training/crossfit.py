@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import msgspec
 import numpy as np
 
-from adelecli.labels.bias import estimate_bias, measure_offsets
+from adelecli.labels.bias import estimate_bias, find_shifts, measure_offsets, move_outlines
 from adelecli.labels.classes import IGNORE
 from adelecli.labels.excess import LEAST_TRUSTED, Counts, Noise, count_overlap, estimate_noise
 from adelecli.labels.outline import choose_best, combine_slices
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from adelecli.training.checkpoint import Learner
+    from adelecli.training.dataset import Slices
     from adelecli.training.settings import Settings
 
 LEAST_CASES = 4
@@ -131,36 +132,70 @@ def _train_half(experiment: Experiment, half: _Half, number: int) -> None:
 def _compare(
     experiment: Experiment, models: list[MultiScale], rows: NDArray[np.intp], half_of: dict[int, int]
 ) -> Noise:
-    """The noise from at most ``noise.cases`` cases; model ``i`` has not seen the cases of half ``i``."""
-    slices, classes = experiment.slices, experiment.classes
-    outline = experiment.settings.correction.outline
+    """The noise from at most ``noise.cases`` cases; model ``i`` has not seen the cases of half ``i``.
+
+    Where trusted cases tell that a class is drawn too large or too small, so are the networks' predictions, and the labels are judged by
+    predictions that are moved back: for a bias that everybody shares no disagreement would be left otherwise.
+    """
+    slices = experiment.slices
     known = np.array([case in slices.trusted for case in slices.case_ids])
     cases = choose_cases(np.array(sorted(half_of)), known, experiment.settings.noise.cases)
     trusted = known[cases]
-    calibrated = np.count_nonzero(trusted) >= LEAST_TRUSTED
-    table: list[tuple[NDArray[np.int64], ...]] = []
-    offsets: list[tuple[NDArray[np.float64], NDArray[np.int64]]] = []
-    for case in cases.tolist():
-        own = rows[slices.table["case"][rows] == case]
-        labels = np.array(slices.labels[own])
-        fresh, seen = (
-            np.concatenate([part for _, part in predict_probabilities(models[half], slices, own, experiment.device)])
-            for half in (half_of[case], 1 - half_of[case])
-        )
-        agreed, either, area, edges = count_overlap(labels, _move(fresh, labels, outline), classes)
-        drawn = np.where(labels == IGNORE, labels, choose_best(seen)[0])  # as if the other network had drawn the labels
-        shared, shown, _, _ = count_overlap(drawn, _move(fresh, drawn, outline), classes)
-        table.append((agreed, either, shared, shown, area, edges))
-        if calibrated:
-            offsets.append(measure_offsets(labels, choose_best(fresh)[0], classes))
-    counts = Counts(*(np.array(column) for column in zip(*table, strict=True)))
+    calibrated = bool(np.count_nonzero(trusted) >= LEAST_TRUSTED)
+    views = [_View(models[half_of[case]], models[1 - half_of[case]], _rows_of(slices, rows, case)) for case in cases]
+    counts, total, points = _count_cases(experiment, views, (), offsets=calibrated)
+    shifts = find_shifts(total, points, trusted) if calibrated else ()
+    if any(shifts):
+        counts, _, _ = _count_cases(experiment, views, shifts, offsets=False)
     noise = estimate_noise(counts, trusted=trusted, seed=experiment.settings.seed)
     if not calibrated:
         return noise
-    total, points = (np.array(column) for column in zip(*offsets, strict=True))
     biases = estimate_bias(total, points, trusted)
-    entries = (replace(entry, bias=bias) for entry, bias in zip(noise.classes, biases, strict=True))
+    entries = (
+        replace(entry, bias=bias, shift=shift) for entry, bias, shift in zip(noise.classes, biases, shifts, strict=True)
+    )
     return replace(noise, classes=tuple(entries))
+
+
+@dataclass(frozen=True)
+class _View:
+    """A case as the network that has not seen it (``fresh``) and the one that has (``seen``) look at it: its ``rows``."""
+
+    fresh: MultiScale
+    seen: MultiScale
+    rows: NDArray[np.intp]
+
+
+def _rows_of(slices: Slices, rows: NDArray[np.intp], case: int) -> NDArray[np.intp]:
+    own: NDArray[np.intp] = rows[slices.table["case"][rows] == case]
+    return own
+
+
+def _count_cases(
+    experiment: Experiment, views: list[_View], shifts: tuple[float, ...], *, offsets: bool
+) -> tuple[Counts, NDArray[np.float64], NDArray[np.int64]]:
+    """What ``estimate_noise`` needs of each case, by predictions whose outlines are moved by ``shifts``.
+
+    With ``offsets`` also how far the labels' outlines lie from those of the predictions as they are (``labels.bias``).
+    """
+    slices, classes, outline = experiment.slices, experiment.classes, experiment.settings.correction.outline
+    table: list[tuple[NDArray[np.int64], ...]] = []
+    sums: list[tuple[NDArray[np.float64], NDArray[np.int64]]] = []
+    for view in views:
+        labels = np.array(slices.labels[view.rows])
+        fresh, seen = (
+            np.concatenate([part for _, part in predict_probabilities(model, slices, view.rows, experiment.device)])
+            for model in (view.fresh, view.seen)
+        )
+        expected = move_outlines(_move(fresh, labels, outline), shifts)
+        agreed, either, area, edges = count_overlap(labels, expected, classes)
+        drawn = np.where(labels == IGNORE, labels, choose_best(seen)[0])  # as if the other network had drawn the labels
+        shared, shown, _, _ = count_overlap(drawn, _move(fresh, drawn, outline), classes)
+        table.append((agreed, either, shared, shown, area, edges))
+        if offsets:
+            sums.append(measure_offsets(labels, choose_best(fresh)[0], classes))
+    counts = Counts(*(np.array(column) for column in zip(*table, strict=True)))
+    return counts, np.array([one for one, _ in sums]), np.array([one for _, one in sums], np.int64)
 
 
 def _move(probabilities: NDArray[np.float32], labels: NDArray[np.uint8], outline: float) -> NDArray[np.uint8]:
@@ -185,4 +220,5 @@ def _tell_bias(experiment: Experiment, noise: Noise) -> None:
         pixels = round(entry.bias or 0.0, 1)
         if pixels:
             size = "large" if pixels > 0 else "small"
-            experiment.progress(Progress("noise", notice=f"class {name}: drawn {abs(pixels)} px too {size}"))
+            moved = "; its outlines are moved back before anything is learnt from them" if entry.shift else ""
+            experiment.progress(Progress("noise", notice=f"class {name}: drawn {abs(pixels)} px too {size}{moved}"))

@@ -24,6 +24,7 @@ from adelecli.training.checkpoint import Learner, load_checkpoint, save_checkpoi
 from adelecli.training.conflicts import refuse_conflicts
 from adelecli.training.crossfit import measure_noise
 from adelecli.training.dataset import find_training_rows, open_slices
+from adelecli.training.debiasing import learn_from_moved
 from adelecli.training.distribution import count_processes, join_world, read_local_rank
 from adelecli.training.finishing import explain_onsets, finish_run
 from adelecli.training.keeping import discard_kept
@@ -100,7 +101,8 @@ def train(
         experiment = replace(experiment, noise=_learn_noise(folder, experiment, channels))
         learner = start_learner(experiment, channels)
         load_checkpoint(folder, learner)
-        run_epochs(learner, experiment, lambda: _commit(folder, learner, plan.survey.table, world))
+        learnt = learn_from_moved(experiment, folder / "cache")
+        run_epochs(learner, learnt, lambda: _commit(folder, learner, plan.survey.table, world))
     reasons = explain_onsets(learner, experiment, plan)
     if world.leads:
         finish_run(folder, learner, experiment, plan)

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from adelecli.labels.bias import REACH, estimate_bias, measure_offsets
+from adelecli.labels.bias import REACH, estimate_bias, find_shifts, measure_offsets, move_outlines
 from adelecli.labels.classes import IGNORE
 
 
@@ -83,3 +83,62 @@ def test_the_bias_is_what_the_trusted_cases_do_not_show() -> None:
     assert estimate_bias(total, points, np.arange(5) < 2) == (None, None)
     points[0, 1] = points[3:, 0] = 0  # two trusted cases are too few, and without others there is nothing to tell
     assert estimate_bias(total, points, trusted) == (None, None)
+
+
+def test_only_a_certain_bias_is_turned_round() -> None:
+    """1 px in every case is; the same mean of cases that lie 2 px apart is not, nor is less than half a pixel, nor too few cases."""
+    points = np.full((6, 1), 100)
+    trusted = np.arange(6) < 3
+    sure = np.array([[0], [5], [-5], [100], [95], [105]], float)
+    assert find_shifts(sure, points, trusted) == pytest.approx((-1.0,))
+    assert find_shifts(-sure, points, trusted) == pytest.approx((1.0,))
+    scattered = np.array([[0], [200], [-200], [100], [300], [-100]], float)
+    assert estimate_bias(scattered, points, trusted) == pytest.approx((1.0,))
+    assert find_shifts(scattered, points, trusted) == (0.0,)
+    assert find_shifts(0.4 * sure, points, trusted) == (0.0,)
+    assert find_shifts(sure, points, np.arange(6) < 2) == (0.0,)
+    assert find_shifts(sure, points, np.arange(6) < 5) == (0.0,)  # one other case has no spread
+
+
+@pytest.mark.parametrize("shift", [-5.0, -2.0, -1.0, 1.0, 2.0, 5.0])
+def test_a_moved_disc_is_a_disc_of_another_radius(shift: float) -> None:
+    """All around by the same distance, to the half pixel by which pixels are coarse, and nothing beyond it is touched."""
+    moved = move_outlines(make_disc(14), (shift,)) == 1
+    expected, before = make_disc(14 + shift) == 1, make_disc(14) == 1
+    ring = expected ^ before
+    assert np.count_nonzero(moved ^ expected) <= 0.3 * np.count_nonzero(ring)
+    assert not (moved ^ before)[~(make_disc(14 + shift + 1) == 1) & ~before].any()
+
+
+def test_neighbours_keep_their_border_and_what_is_thin_stays() -> None:
+    """Two halves of a bar shrink towards the background alone; a line of one pixel does not vanish; ignored pixels stay."""
+    labels = np.zeros((1, 12, 20), np.uint8)
+    labels[0, 2:8, 2:10], labels[0, 2:8, 10:18], labels[0, 10, 2:18] = 1, 2, 3
+    labels[0, 0] = IGNORE
+    moved = move_outlines(labels, (-1.0, -1.0, -1.0))[0]
+    assert (moved[3:7, 3:10] == 1).all()
+    assert (moved[3:7, 10:17] == 2).all()
+    assert np.count_nonzero(moved[2:8] == 1) == np.count_nonzero(moved[2:8] == 2) == 28
+    assert (moved[10, 2:18] == 3).all()
+    assert (moved[0] == IGNORE).all()
+    grown = move_outlines(labels, (0.0, 0.0, 5.0))[0]
+    assert (grown[2:8, 2:18] == labels[0, 2:8, 2:18]).all()
+    assert (grown[9, 2:18] == 3).all()
+    assert (grown[0] == IGNORE).all()
+
+
+@settings(deadline=None, max_examples=30)
+@given(pictures, st.tuples(st.floats(-4, 4), st.floats(-4, 4)))
+def test_moving_only_exchanges_a_class_with_the_background(labels: np.ndarray, shifts: tuple[float, float]) -> None:
+    """Outwards a class only gains, inwards it only loses and never all; without shifts nothing happens; the input stays."""
+    kept = labels.copy()
+    moved = move_outlines(labels, shifts)
+    np.testing.assert_array_equal(labels, kept)
+    changed = moved != labels
+    assert ((labels[changed] == 0) | (moved[changed] == 0)).all()
+    for c, shift in enumerate(shifts, 1):
+        lost, won = changed & (labels == c), changed & (moved == c)
+        assert not (lost if shift >= 0 else won).any()
+        for before, after in zip(labels, moved, strict=True):
+            assert (before == c).any() == (after == c).any()
+    np.testing.assert_array_equal(move_outlines(labels, (0.0, 0.0)), labels)

@@ -1,0 +1,57 @@
+"""The labels that a run learns from, where trusted cases say that the others are all drawn too large or too small.
+
+Why: a network learns such a bias as if it were the truth, so nothing that it says afterwards speaks against it. Outlines are moved back
+before it sees them; what it then says of the labels as they were drawn is corrected like every other error. What must hold: the
+original labels stay what they are and are what is corrected at the end; trusted and validation cases are not moved; a resumed run
+learns from the same labels.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.lib.format import open_memmap
+
+from adelecli.labels.bias import move_outlines
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from adelecli.training.dataset import Slices
+    from adelecli.training.loop import Experiment
+
+NAME = "moved.npy"
+SLAB = 256
+"""Slices that are moved at once."""
+
+
+def learn_from_moved(experiment: Experiment, cache: Path) -> Experiment:
+    """``experiment`` with the labels of its training cases moved as its noise says; itself where nothing is to be moved.
+
+    They are written beside the others in ``cache`` by the leading process, in any number of slices the same; the others wait.
+    """
+    shifts = () if experiment.noise is None else tuple(entry.shift for entry in experiment.noise.classes)
+    if not any(shifts):
+        return experiment
+    path = cache / NAME
+    if experiment.world.leads:
+        _write_moved(experiment.slices, shifts, path)
+    experiment.world.share_text("moved")
+    moved = np.load(path, mmap_mode="r", allow_pickle=False)
+    return replace(experiment, slices=replace(experiment.slices, labels=moved))
+
+
+def _write_moved(slices: Slices, shifts: tuple[float, ...], path: Path) -> None:
+    """All labels of ``slices``, moved where they may be; whole or not at all."""
+    temporary = path.with_suffix(".part")
+    target = open_memmap(temporary, "w+", np.uint8, slices.labels.shape)
+    kept = slices.is_val | slices.is_trusted
+    for start in range(0, len(slices), SLAB):
+        part = np.array(slices.labels[start : start + SLAB])
+        free = ~kept[start : start + SLAB]
+        part[free] = move_outlines(part[free], shifts)
+        target[start : start + SLAB] = part
+    target.flush()
+    temporary.replace(path)
