@@ -132,7 +132,7 @@ def _find_ceiling(
     path = folder / "results" / f"ceiling-{key}.json"
     try:
         return msgspec.json.decode(path.read_bytes(), type=CeilingRecord)
-    except (OSError, msgspec.MsgspecError):
+    except (OSError, ValueError):  # not there, not JSON, not UTF-8, not such a record
         pooled = pool_ceiling(data, stage.training, chosen, progress) if chosen.noise != NO_NOISE else None
     if pooled is None:
         return None
@@ -209,5 +209,5 @@ def _read_tables(path: Path) -> list[Table]:
     """The tables of earlier calls; a file that is no longer understood is replaced."""
     try:
         return msgspec.json.decode(path.read_bytes(), type=dict[str, list[Table]]).get("tables", [])
-    except (OSError, msgspec.MsgspecError):
+    except (OSError, ValueError):  # not there, not JSON, not UTF-8, not such a record
         return []

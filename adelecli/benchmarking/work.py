@@ -72,7 +72,7 @@ def read_result(task: Task) -> RunScore | None:
     """The result of a task that was done before; ``None`` where there is none or the file is damaged."""
     try:
         return msgspec.json.decode(task.result.read_bytes(), type=RunScore)
-    except (OSError, msgspec.MsgspecError):
+    except (OSError, ValueError):  # not there, not JSON, not UTF-8, not such a record
         return None
 
 

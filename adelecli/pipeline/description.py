@@ -119,7 +119,7 @@ def _list_queue(records: Mapping[str, Mapping[str, Any]]) -> tuple[str, ...]:
 def _describe_run(path: Path) -> RunDescription:
     state, run = _read_object(path / "state.json"), _read_object(path / "run.json")
     history = path / HISTORY
-    lines = history.read_text(encoding="utf-8").splitlines() if history.is_file() else []
+    lines = history.read_bytes().splitlines() if history.is_file() else []
     try:
         last = json.loads(lines[-1]) if lines else {}
     except ValueError as error:

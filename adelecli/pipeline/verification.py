@@ -25,8 +25,7 @@ from adelecli.pipeline.records import CaseRecord
 from adelecli.pipeline.resumption import hash_inputs
 from adelecli.progress import Callback, Progress, ignore_progress
 from adelecli.store.arrays import hash_array
-from adelecli.store.collection import open_store
-from adelecli.store.verification import Finding, verify_store
+from adelecli.store.verification import Finding, open_examined, verify_store
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -67,13 +66,14 @@ class Verification(msgspec.Struct, frozen=True):
 def verify(store: StrPath, *, progress: Callback = ignore_progress, **options: Unpack[VerifyKeywords]) -> Verification:
     """Examine every byte and every record of the store at ``store``; writes nothing. Options are those of ``VerifyOptions``.
 
-    Raises ``InputError`` when it is not a store of ours, or when the sources or the model that are named are not there.
+    Raises ``InputError`` when it is not a store of ours, or when the sources or the model that are named are not there;
+    ``OutputError`` when the store's own document was altered or lost, so that no case can be told to be of it.
 
     >>> verify("cleaned.zarr", masks="masks", images="images").exit_code  # doctest: +SKIP
     0
     """
     chosen = read_keywords(VerifyOptions, options)
-    opened = open_store(Path(store))
+    opened = open_examined(Path(store))
     sources = _find_sources(chosen)
     findings = [*verify_store(opened.path, progress=progress), *_check_run(opened, chosen)]
     damaged = {finding.case for finding in findings}

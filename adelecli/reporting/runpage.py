@@ -62,7 +62,7 @@ def describe_run(place: Path) -> dict[str, Any]:
 def read_history(place: Path) -> list[dict[str, Any]]:
     """The epochs of a run folder, one record each; a torn last line (the run was killed) is left out. Raises ``InputError``."""
     path, records = place / HISTORY, []
-    lines = path.read_text(encoding="utf-8").splitlines()
+    lines = path.read_bytes().splitlines()
     for number, line in enumerate(lines, start=1):
         try:
             records.append(json.loads(line))

@@ -67,7 +67,7 @@ def read_decisions(store: Store) -> tuple[Decision, ...]:
 def _decode(line: bytes) -> Decision | None:
     try:
         return msgspec.json.decode(line, type=Decision)
-    except msgspec.DecodeError:
+    except (ValueError, RecursionError):  # not JSON, not an entry, not UTF-8, nested too deeply
         return None
 
 

@@ -71,5 +71,5 @@ def read_entries(path: Path, store: str) -> tuple[Entry, ...]:
 def _decode(line: bytes) -> Entry | None:
     try:
         return msgspec.json.decode(line, type=Entry)
-    except msgspec.DecodeError:
+    except (ValueError, RecursionError):  # not JSON, not an entry, not UTF-8, nested too deeply
         return None

@@ -5,9 +5,10 @@ Nothing is trusted but hashes. The journal adds the one thing a store cannot say
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from adelecli.errors import CaseError
+from adelecli.errors import CaseError, InputError, OutputError
 from adelecli.progress import Callback, Progress, ignore_progress
 from adelecli.store import journal
 from adelecli.store.collection import Store, open_store
@@ -17,23 +18,54 @@ from adelecli.store.layout import DOCUMENT, journal_path
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
-__all__ = ["Finding", "verify_store"]
+__all__ = ["Finding", "open_examined", "verify_store"]
+
+
+def open_examined(path: Path | str) -> Store:
+    """``open_store``, but ``OutputError`` where a store lies whose own document was altered or lost: damage, not absence."""
+    try:
+        return open_store(path)
+    except InputError:
+        if not _has_lost_document(Path(path)):
+            raise
+    raise OutputError(f"its {DOCUMENT} was altered or lost", path=path, remedy="bring it back from a copy")
 
 
 def verify_store(path: Path | str, *, progress: Callback = ignore_progress) -> tuple[Finding, ...]:
     """Everything wrong with the store at ``path``: altered, lost and stray files, bad metadata, vanished cases.
 
-    Raises ``InputError`` when ``path`` is no store of ours. Reads every byte; writes nothing.
+    Raises ``InputError`` when ``path`` is no store of ours, ``OutputError`` when it is one whose own document is damaged. Reads
+    every byte; writes nothing.
     """
-    store = open_store(path)
+    store = open_examined(path)
     findings = list(_inspect_root(store))
     folders = sorted(entry for entry in store.path.iterdir() if entry.is_dir() and not entry.is_symlink())
     for done, folder in enumerate(folders, 1):
         findings += inspect_case(folder, folder.name)
         progress(Progress("verify", done, len(folders), case=folder.name))
     return tuple(findings)
+
+
+def _has_lost_document(path: Path) -> bool:
+    """Whether cases lie in ``path``, or a journal beside it, without the sealed document that a store has."""
+    if not path.is_dir() or _is_sealed(path):  # what is sealed is what was written: of a later version, perhaps
+        return False
+    return journal_path(path.resolve()).is_file() or any(_is_case(folder) for folder in path.iterdir())
+
+
+def _is_sealed(folder: Path) -> bool:
+    try:
+        return is_sealed(read_document(folder))
+    except (OSError, ValueError):
+        return False
+
+
+def _is_case(folder: Path) -> bool:
+    try:
+        return "status" in adele_attributes(read_document(folder))
+    except (OSError, ValueError):
+        return False
 
 
 def _inspect_root(store: Store) -> Iterator[Finding]:

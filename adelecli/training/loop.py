@@ -27,7 +27,7 @@ from adelecli.training.keeping import gather_predictions, renew_kept, show_kept
 from adelecli.training.losses import jensen_shannon, soft_dice
 from adelecli.training.measures import EpochTallies, curve_points, score_rows
 from adelecli.training.network import MultiScale, logits_at_scales
-from adelecli.training.onsets import find_onsets
+from adelecli.training.onsets import describe_onsets, find_onsets
 from adelecli.training.precision import cast_network
 from adelecli.training.relabelling import Corrections, correct_together
 
@@ -106,9 +106,7 @@ def run_epochs(learner: Learner, experiment: Experiment, commit: Callable[[], No
         }
         learner.history.append(record)
         learner.epoch = epoch
-        onsets = find_onsets(learner, experiment)
-        record["onset"] = [onset.epoch for onset in onsets]
-        record["index"] = [onset.index for onset in onsets]
+        record |= describe_onsets(find_onsets(learner, experiment))
         if settings.correction.outlives_epoch:
             source = predictions or experiment.ensemble(predictor(learner, settings))
             record["kept"] = renew_kept(learner, experiment, correction_rule(learner, experiment), source)

@@ -5,8 +5,8 @@ Everything here is a function of the history, which the checkpoint holds, so a r
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import TYPE_CHECKING
+from dataclasses import asdict, replace
+from typing import TYPE_CHECKING, Any
 
 from adelecli.dynamics import Onset, detect_onset
 from adelecli.training.trimming import detect_trimmed_onset
@@ -29,6 +29,15 @@ def find_onsets(learner: Learner, experiment: Experiment) -> tuple[Onset, ...]:
     ]
     background = Onset(triggered=False, epoch=None, fit=None, index=None, reason="background is never fitted")
     return (background, *onsets)
+
+
+def describe_onsets(onsets: Sequence[Onset]) -> dict[str, list[Any]]:
+    """Of each class the epoch of its onset, the curve that was fitted (``a``, ``b``, ``c``, ``rmse``) and rho; ``None``: none yet."""
+    return {
+        "onset": [onset.epoch for onset in onsets],
+        "fit": [None if onset.fit is None else asdict(onset.fit) for onset in onsets],
+        "index": [onset.index for onset in onsets],
+    }
 
 
 def _find_onset(curve: Sequence[float], settings: OnsetSettings, epochs: int) -> Onset:

@@ -73,9 +73,10 @@ def test_what_is_none_of_them_is_refused(tmp_path) -> None:
     (tmp_path / "x.onnx").write_bytes(b"junk")
     with pytest.raises(ModelError):
         info(tmp_path / "x.onnx")
-    (tmp_path / "history.jsonl").write_text("{")
-    with pytest.raises(InputError, match="not JSON"):
-        info(tmp_path)
+    for damaged in (b"{", b"\xff"):
+        (tmp_path / "history.jsonl").write_bytes(damaged)
+        with pytest.raises(InputError, match="not JSON"):
+            info(tmp_path)
 
 
 def test_a_registered_model_is_described_by_its_name(data, monkeypatch) -> None:

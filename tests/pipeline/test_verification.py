@@ -7,7 +7,7 @@ import json
 import pytest
 from known_cases import make_noisy, make_truth
 
-from adelecli.errors import InputError
+from adelecli.errors import InputError, OutputError
 from adelecli.pipeline.correction import correct
 from adelecli.pipeline.verification import verify
 from adelecli.store.documents import compute_seal
@@ -56,6 +56,38 @@ def test_what_is_no_store_is_refused(data) -> None:
     data.add("a", mask=make_truth())
     with pytest.raises(InputError, match="is not an adele store"):
         verify(data.masks)
+
+
+@pytest.mark.parametrize("journal", [True, False])
+@pytest.mark.parametrize("damage", [None, b"", b"adele", b'"schema":1'])
+def test_a_store_that_lost_its_own_document_is_damaged_not_absent(two_cases, damage, journal) -> None:
+    """Lost, emptied, or a bit flipped where the store is told from strangers or from later versions: code 8, not 7."""
+    correct(two_cases.masks, out=two_cases.out, model=two_cases.model)
+    file = two_cases.out / "zarr.json"
+    if not damage:
+        file.unlink() if damage is None else file.write_bytes(damage)
+    else:
+        content = file.read_bytes().replace(b'"schema": 1', b'"schema":1')
+        place = content.index(damage) + len(damage) - 1
+        file.write_bytes(content[:place] + bytes([content[place] ^ 8]) + content[place + 1 :])
+    if not journal:
+        two_cases.out.with_name(f"{two_cases.out.name}.journal.jsonl").unlink()
+    with pytest.raises(OutputError, match=r"zarr\.json was altered or lost"):
+        verify(two_cases.out)
+
+
+def test_a_single_case_and_a_store_of_a_later_version_are_not_called_damaged(two_cases) -> None:
+    """Their documents are what was written: 7, with the remedy."""
+    correct(two_cases.masks, out=two_cases.out, model=two_cases.model)
+    with pytest.raises(InputError, match="is not an adele store"):
+        verify(two_cases.out / "a")
+    file = two_cases.out / "zarr.json"
+    document = json.loads(file.read_text())
+    document["attributes"]["adele"]["schema"] = 99
+    document["attributes"]["adele"]["sha256"] = compute_seal(document)
+    file.write_text(json.dumps(document))
+    with pytest.raises(InputError, match="schema 99"):
+        verify(two_cases.out)
 
 
 def test_sources_and_model_are_held_to_their_hashes(two_cases) -> None:

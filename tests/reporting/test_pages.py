@@ -222,6 +222,14 @@ def test_the_page_of_a_run_tells_onset_corrections_and_provenance(tmp_path: Path
     assert "not finished" in text
 
 
+def test_a_history_with_a_damaged_byte_is_refused_with_its_line(tmp_path: Path) -> None:
+    """A flipped bit that leaves no UTF-8 is told like any other damage, not as a fault of the program."""
+    history = make_run(tmp_path / "run") / "history.jsonl"
+    history.write_bytes(history.read_bytes().replace(b"losses", b"l\xefsses", 1))
+    with pytest.raises(InputError, match="line 1 is not JSON"):
+        adelecli.report(tmp_path / "run")
+
+
 def test_the_page_works_in_a_browser(tmp_path: Path) -> None:
     """It renders, sorts, filters and moves by keys; no fault on the console, no request but for the file itself."""
     make_store(tmp_path)

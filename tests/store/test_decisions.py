@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -18,11 +19,12 @@ from adelecli.store.decisions import (
 WORDS = st.sampled_from(["accept", "reject", "edit", "open", "reverted"])
 
 
-def test_what_was_recorded_is_read_back_and_a_torn_line_is_skipped(store: Store) -> None:
+@pytest.mark.parametrize("damage", [b'{"time": "2026', b'{"time": "\xb5"}\n'])
+def test_what_was_recorded_is_read_back_and_a_torn_line_is_skipped(store: Store, damage: bytes) -> None:
     """A line torn by a kill neither hides the lines before it nor spoils the one after it."""
     first = record_decision(store, "a", "accept", actor="ada", note="fine")
     with decisions_path(store.path).open("ab") as file:
-        file.write(b'{"time": "2026')
+        file.write(damage)
     second = record_decision(store, "a", "edit", part="liver")
     assert read_decisions(store) == (first, second)
     assert (first.note, second.part) == ("fine", "liver")

@@ -17,6 +17,7 @@ import pytest
 import torch
 from conftest_training import SMALL, Folders
 
+from adelecli.dynamics import detect_onset
 from adelecli.errors import ConfigError, DeviceError, InputError
 from adelecli.progress import Progress
 from adelecli.store.collection import open_store
@@ -67,6 +68,17 @@ def test_the_run_folder_says_what_was_done(run: TrainResult) -> None:
     assert json.loads((run.folder / "run.json").read_text())["versions"]["torch"] == torch.__version__
     assert not verify_store(run.folder / "labels.zarr")
     assert {"student", "teacher"} == set(history[-1]["val"])
+
+
+def test_history_holds_the_fitted_curve_of_each_class(run: TrainResult) -> None:
+    """``fit`` is null until there is one and for the background; then it is the least-squares fit to the curve so far."""
+    first, last = run.history[0], run.history[-1]
+    assert first["fit"] == [None] * len(last["fit"])
+    assert last["fit"][0] is None
+    curve = [record["curve"][1] for record in run.history]
+    fit = detect_onset(curve).fit
+    assert fit is not None
+    assert last["fit"][1] == {"a": fit.a, "b": fit.b, "c": fit.c, "rmse": fit.rmse}
 
 
 def test_correction_starts_after_the_onset_and_from_the_original(run: TrainResult) -> None:
