@@ -276,8 +276,8 @@ def _open_run(folder: Path, settings: Settings, plan: RunPlan, world: World) -> 
 def _commit(folder: Path, learner: Learner, table: ClassTable, world: World) -> None:
     if not world.leads:
         return
+    runfolder.write_history(folder, learner.history)
     save_checkpoint(folder, learner)
     discard_kept(folder, learner.history)
-    runfolder.write_history(folder, learner.history)
     onset = dict(zip(table.names, learner.history[-1]["onset"], strict=True))
     runfolder.write_json(folder / "state.json", {"epoch": learner.epoch, "finished": False, "onset": onset})
