@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -107,6 +107,7 @@ def run_epochs(learner: Learner, experiment: Experiment, commit: Callable[[], No
         learner.history.append(record)
         learner.epoch = epoch
         onsets = find_onsets(learner, experiment)
+        record["fit"] = [None if onset.fit is None else asdict(onset.fit) for onset in onsets]
         record["onset"] = [onset.epoch for onset in onsets]
         record["index"] = [onset.index for onset in onsets]
         if settings.correction.outlives_epoch:

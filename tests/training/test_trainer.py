@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -17,6 +18,7 @@ import pytest
 import torch
 from conftest_training import SMALL, Folders
 
+from adelecli.dynamics import detect_onset
 from adelecli.errors import ConfigError, DeviceError, InputError
 from adelecli.progress import Progress
 from adelecli.store.collection import open_store
@@ -64,9 +66,17 @@ def test_the_run_folder_says_what_was_done(run: TrainResult) -> None:
     assert (labels["cases"], labels["corrected"]) == (3, 3)
     assert labels["error"]["after"] < labels["error"]["before"]
     assert sum(labels["added"]) == sum(labels["removed"]) > 0  # what one class loses another one gains
-    assert json.loads((run.folder / "run.json").read_text())["versions"]["torch"] == torch.__version__
+    about = json.loads((run.folder / "run.json").read_text())
+    assert about["versions"]["torch"] == torch.__version__
+    files = ("config.toml", "plan.json")
+    assert about["hashes"] == {name: hashlib.sha256((run.folder / name).read_bytes()).hexdigest() for name in files}
     assert not verify_store(run.folder / "labels.zarr")
     assert {"student", "teacher"} == set(history[-1]["val"])
+    assert history[-1]["fit"][0] is None  # background
+    for index in (1, 2):  # the curve so far and nothing else decides, so anybody can draw the fit of each epoch
+        fit = detect_onset([record["curve"][index] for record in history], r=0.5, consecutive=1).fit
+        assert fit is not None
+        assert history[-1]["fit"][index] == {"a": fit.a, "b": fit.b, "c": fit.c, "rmse": fit.rmse}
 
 
 def test_correction_starts_after_the_onset_and_from_the_original(run: TrainResult) -> None:
