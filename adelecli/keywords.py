@@ -20,9 +20,14 @@ Options = TypeVar("Options", bound="DataclassInstance")
 
 
 def read_keywords(kind: type[Options], keywords: Mapping[str, object]) -> Options:
-    """Build the dataclass ``kind`` from keywords. Raises ``ConfigError`` naming an unknown one and listing the known."""
-    known = sorted(field.name for field in fields(kind))
-    for name in keywords:
-        if name not in known:
-            raise ConfigError(f"there is no option `{name}`", remedy=f"the options are {', '.join(known)}")
+    """Build the dataclass ``kind`` from keywords.
+
+    Raises ``ConfigError`` naming an unknown one and listing the known, and for one string where a list of them belongs.
+    """
+    types = {field.name: str(field.type) for field in fields(kind)}
+    for name, value in keywords.items():
+        if name not in types:
+            raise ConfigError(f"there is no option `{name}`", remedy=f"the options are {', '.join(sorted(types))}")
+        if isinstance(value, str) and types[name].startswith("Sequence[str]"):  # it would be taken letter by letter
+            raise ConfigError(f"`{name}` is a list, not one string", remedy=f"pass [{value!r}]")
     return kind(**keywords)

@@ -26,6 +26,7 @@ from scipy.stats import spearmanr
 from triage_candidates import Answer, measure_candidates
 
 import adelecli
+from adelecli.labels.outline import choose_best, combine_outline
 from adelecli.labels.triage import ClassEvidence, Evidence, count_gap_edges, find_gaps, judge_cases
 from adelecli.pipeline.evidence import ConfidenceSummary, JumpCount
 from adelecli.runtime.models import open_model
@@ -67,6 +68,7 @@ def main() -> None:
     parser.add_argument("--split", help="only the cases of this part of split.csv")
     parser.add_argument("--cases", type=int, help="as many cases, evenly spread")
     parser.add_argument("--drop", type=int, nargs="*", default=[], help="label ids that become background")
+    parser.add_argument("--outline", type=float, default=0.75, help="weight of the average along the drawn outline")
     parser.add_argument("--epochs", type=int, default=8)
     parser.add_argument("--set", action="append", default=[])
     options = parser.parse_args()
@@ -76,7 +78,8 @@ def main() -> None:
     answers = ask_network(options, model, ids)
     truth = {case: read_slices(options.work / "clean", case, model) for case in ids}
     clean = judge(options, model, "clean", truth, answers)
-    result: dict[str, Any] = {"cases": len(ids), "model": describe_model(options, model), "noises": {}}
+    result: dict[str, Any] = {"cases": len(ids), "model": describe_model(options, model)}
+    result |= {"outline": options.outline, "noises": {}}
     for noise in options.noises:
         for seed in options.seeds:
             folder = options.work / f"{noise}-{seed}"
@@ -202,17 +205,20 @@ def judge(
         given, answer = read_slices(options.work / name, case, model), answers[case]
         held = np.count_nonzero((given > 0) | (right > 0))
         error = np.count_nonzero(given != right) / max(held, 1)
-        rows[case] = Row(error, weigh(given, answer), measure_candidates(given, answer, memorised))
+        rows[case] = Row(error, weigh(given, answer, options.outline), measure_candidates(given, answer, memorised))
     return rows
 
 
-def weigh(given: Any, answer: Answer) -> Evidence:
+def weigh(given: Any, answer: Answer, outline: float) -> Evidence:
     """The evidence that the record of the case would hold: slices without any label are not asked about."""
     summary, jumps = ConfidenceSummary(given.shape, "z", None), JumpCount()
-    for index, (ours, label, sure) in enumerate(zip(given, answer.label, answer.sure, strict=True)):
+    for index, ours in enumerate(given):
         if ours.any():
+            drawn = ours.astype(np.uint8)
+            own = answer.probabilities[:, index].astype(np.float32)
+            label, sure = choose_best(combine_outline(own, drawn, outline))
             summary.add(index, sure, (ours > 0) | (label > 0), ours != label)
-            jumps.add(index, ours, label)
+            jumps.add(index, drawn, label)
     areas = np.count_nonzero(given, axis=(1, 2))
     slices, missing = find_gaps(areas)
     counts = [np.count_nonzero(given == index) for index in range(1, len(answer.probabilities))]

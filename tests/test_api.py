@@ -67,7 +67,7 @@ def test_every_public_function_takes_its_output_and_progress_by_name() -> None:
     """One call per command: paths first, everything else by keyword, `progress` among them; an example in the docstring."""
     import inspect
 
-    for name in ("check", "convert", "correct", "corrupt", "evaluate", "predict", "revert", "verify"):
+    for name in ("check", "convert", "correct", "corrupt", "evaluate", "info", "predict", "revert", "verify"):
         function = getattr(adelecli, name)
         parameters = inspect.signature(function).parameters
         assert parameters["progress"].kind is inspect.Parameter.KEYWORD_ONLY, name

@@ -98,7 +98,7 @@ def perform_task(task: Task, progress: Callback) -> RunScore:
         fixed = _fix_masks(task, progress)
     run = _train(task, task.labels if fixed is None else fixed, progress)
     peak = read_peak()
-    seconds = [float(record["seconds"]) for record in run.history]
+    seconds = [float(record["seconds"] or 0.0) for record in run.history]  # none where a history was lost
     plan = _read_json(run.folder / "plan.json")
     score = RunScore(
         key=task.key,

@@ -135,7 +135,8 @@ def _work_and_tell(work: Callable[..., Outcome], given: dict[str, Any], talk: Ta
     """Do the work while its progress is shown and, where that was asked for, logged."""
     cases = given.get("cases", ())  # of `demo` it is a number
     names = CaseNames(log_ids=talk.log_ids, known=cases if isinstance(cases, tuple) else ())
-    with Display(quiet=talk.quiet, verbose=talk.verbose, names=names) as display:
+    final = bool(given.get("fail_fast"))
+    with Display(quiet=talk.quiet, verbose=talk.verbose, names=names, final=final) as display:
         if talk.log_json is None:
             return work(progress=display, **given)
         from adelecli.cli.eventlog import EventLog

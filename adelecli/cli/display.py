@@ -42,8 +42,15 @@ class Display:
     """The callback handed to the library; a context manager, so that the terminal is given back whatever happens."""
 
     def __init__(
-        self, *, quiet: bool = False, verbose: bool = False, log_ids: bool = False, names: CaseNames | None = None
+        self,
+        *,
+        quiet: bool = False,
+        verbose: bool = False,
+        log_ids: bool = False,
+        names: CaseNames | None = None,
+        final: bool = False,
     ) -> None:
+        self._final = final  # the first failed case ends the work, so the error that ends it is that case's line
         self._quiet, self._verbose = quiet, verbose and not quiet
         self._names = names or CaseNames(log_ids=log_ids)
         self._live = sys.stderr.isatty() and not quiet
@@ -63,6 +70,8 @@ class Display:
     def __call__(self, event: Progress) -> None:
         """Show one step."""
         failed = event.stage == FAILED
+        if failed and self._final:
+            return
         if event.notice is not None and (failed or not self._quiet) and event.notice not in self._said:
             self._said.add(event.notice)
             self._say(f"{'Error' if failed else 'Note'}: {event.notice}")

@@ -65,12 +65,12 @@ def verify(store: Path, *, progress: Callback, **given: Any) -> Outcome:
 
 @command(example="adele info weights/adele.onnx")
 @options.argument("file")
-def info(file: Path, *, progress: Callback) -> Outcome:  # noqa: ARG001 - every command has a display; this one is done at once
+def info(file: Path, *, progress: Callback) -> Outcome:
     """Tell what a model, store or run is.
 
     A model tells its contract and hash, a store its cases and where they come from, a run its state and last epoch.
     """
     from adelecli.cli.findings import show_description
 
-    description = adelecli.info(file)
+    description = adelecli.info(file, progress=progress)
     return Outcome(description, lambda console: show_description(console, description))

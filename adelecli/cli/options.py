@@ -117,7 +117,9 @@ def read_confidence(
     """`T` for all classes, or `NAME=T ...` for some; a usage error for a mixture or for what is no number in 0..1."""
     thresholds: dict[str, float] = {}
     for value in values:
-        name, _, number = value.rpartition("=")
+        name, sign, number = value.rpartition("=")
+        if sign and not name:  # an empty variable of a script must not set the threshold of every class
+            raise click.BadParameter(f"'{value}' names no class")
         try:
             thresholds[name] = float(number)
         except ValueError:

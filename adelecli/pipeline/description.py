@@ -11,6 +11,7 @@ import msgspec
 
 from adelecli.errors import CaseError, InputError
 from adelecli.labels.triage import judge_cases, order_cases, weigh_record
+from adelecli.progress import Callback, ignore_progress
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -55,7 +56,11 @@ class RunDescription(msgspec.Struct, frozen=True, tag_field="kind", tag="run"):
 Description = ModelDescription | StoreDescription | RunDescription
 
 
-def info(file: StrPath) -> Description:
+def info(
+    file: StrPath,
+    *,
+    progress: Callback = ignore_progress,  # noqa: ARG001 - every call takes one; this one is done at once
+) -> Description:
     """Describe ``file``: a model (``.onnx``, or the name of a registered one), a store, or a run folder.
 
     Raises ``InputError`` when it is none of these, ``ModelError`` when a model is unreadable or lacks its contract.

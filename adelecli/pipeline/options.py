@@ -132,8 +132,6 @@ class BatchOptions:
         for name, size in (("max_ram", self.max_ram), ("gpu_mem", self.gpu_mem)):
             if size is not None:
                 read_size(size, name)
-        if isinstance(self.cases, str):
-            raise ConfigError("`cases` is a list of patterns, not one string", remedy=f"pass [{self.cases!r}]")
 
     @property
     def max_ram_bytes(self) -> int | None:

@@ -61,6 +61,7 @@ class _Examiner:
     table: ClassTable | None
     scratch: Scratch
     workload: Workload
+    ignore: int | None = IGNORE
 
     def examine(self, case: Case) -> CheckedCase:
         """Hold a case to everything that a run holds it to, but for the voxels of its image."""
@@ -79,6 +80,7 @@ class _Examiner:
                 labels=_count_labels(labels.array),
                 concerns=list_concerns(geometry),
             )
+            checked = msgspec.structs.replace(checked, concerns=(*checked.concerns, *self._doubt_labels(checked)))
             image = read_geometry(case.images[0])
             check_pair(image, geometry, case)
             concerns = dict.fromkeys((*checked.concerns, *(f"image: {one}" for one in list_concerns(image))))
@@ -87,6 +89,11 @@ class _Examiner:
             return msgspec.structs.replace(checked, error=str(error))
         self.workload.add(case, labels.array, changeable)
         return msgspec.structs.replace(checked, concerns=tuple(concerns), slices=slices, open_slices=changeable)
+
+    def _doubt_labels(self, checked: CheckedCase) -> Iterator[str]:
+        """Black and white masks hold 0 and 255, and 255 is no class unless somebody says so."""
+        if set(checked.labels) - {"0"} == {str(self.ignore)}:
+            yield f"its only label is {self.ignore}, which means not annotated: nothing in it can be learnt or corrected"
 
     def _count_slices(self, labels: Labels, case: Case) -> tuple[int, int]:
         axis = "z" if self.session is None else self.session.model.contract.grid.axis
@@ -129,13 +136,14 @@ def check(
     session = _open_session(chosen, progress)
     table = None if session is None else read_table(session.model.contract)
     rule = None if session is None or table is None else make_rule(session.model.contract, table, CorrectOptions())
-    examiner = _Examiner(session, rule, table, Scratch(), Workload())
+    named = table if table is not None else read_class_table(folder)
+    ignore = IGNORE if named is None else named.ignore
+    examiner = _Examiner(session, rule, table, Scratch(), Workload(), ignore)
     checked = []
     for done, name in enumerate(sorted(ids)):
         progress(Progress("check", done, len(ids), name))
         fault = faults.get(name)
         checked.append(examiner.examine(usable[name]) if fault is None else CheckedCase(name, error=str(fault)))
-    named = table if table is not None else read_class_table(folder)
     notices = tuple(filter(None, (pairing.describe_spare(), *(() if session is None else session.notices))))
     out = Path(chosen.out) if chosen.out is not None else Path("cleaned.zarr")
     estimate = estimate_run(examiner.workload, session, out)

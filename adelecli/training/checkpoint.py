@@ -1,13 +1,13 @@
 """Everything a run needs to go on bit-identically, in one safetensors file.
 
 The file is written beside and renamed once per epoch, so a run that is killed at any moment resumes at the end of an epoch. Data
-order and augmentation are functions of (seed, epoch), hence no random state is stored.
+order and augmentation are functions of (seed, epoch), hence no random state is stored. What must hold: the bytes are a function of the
+run, so that a resumed run and an undisturbed one have the same hash; how long an epoch took stands in ``history.jsonl`` alone.
 """
 
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +17,7 @@ from safetensors.torch import save_file
 
 from adelecli.errors import InputError, OutputError
 from adelecli.training.robust import CrossEntropy
-from adelecli.training.runfolder import CHECKPOINT
+from adelecli.training.runfolder import CHECKPOINT, TIME, read_times, replace_file
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -45,18 +45,16 @@ class Learner:
 def save_checkpoint(folder: Path, learner: Learner) -> None:
     """Write ``checkpoint.safetensors`` atomically. Raises ``OutputError``."""
     tensors, state = _list_tensors(learner), _list_counters(learner)
-    state |= {"epoch": learner.epoch, "history": learner.history}
+    timeless = [{key: value for key, value in record.items() if key != TIME} for record in learner.history]
+    state |= {"epoch": learner.epoch, "history": timeless}
     if learner.peer is not None:
         tensors |= {f"peer.{name}": value for name, value in _list_tensors(learner.peer).items()}
         state["peer"] = _list_counters(learner.peer)
+    plain = {name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()}
+    metadata = {"adele": json.dumps(state, allow_nan=False)}
     path = folder / CHECKPOINT
-    temporary = folder / f".{CHECKPOINT}.tmp"
     try:
-        plain = {name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()}
-        save_file(plain, temporary, {"adele": json.dumps(state, allow_nan=False)})
-        with temporary.open("rb") as file:
-            os.fsync(file.fileno())
-        temporary.replace(path)
+        replace_file(path, lambda beside: save_file(plain, beside, metadata))
     except (OSError, SafetensorError) as error:
         raise OutputError(f"cannot be written ({error})", path=path, remedy="free space, then --resume") from None
 
@@ -86,7 +84,9 @@ def load_checkpoint(folder: Path, learner: Learner) -> bool:
         return False
     tensors, state = read_checkpoint(path)
     _restore(learner, tensors, state)
-    learner.epoch, learner.history = state["epoch"], state["history"]
+    times = read_times(folder)
+    learner.epoch = state["epoch"]
+    learner.history = [record | {TIME: record.get(TIME, times.get(record["epoch"]))} for record in state["history"]]
     if learner.peer is not None:
         _restore(learner.peer, _part(tensors, "peer"), state["peer"])
     return True
@@ -109,6 +109,10 @@ def _restore(learner: Learner, tensors: dict[str, torch.Tensor], counters: dict[
 
 def read_checkpoint(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
     """The tensors and the state of a checkpoint. Raises ``InputError`` for a damaged or foreign file."""
+    try:
+        path.open("rb").close()  # safetensors calls a file that may not be read a file that is not there
+    except OSError as error:
+        raise InputError(f"cannot be read ({error.strerror})", path=path, remedy="check its permissions") from None
     try:
         with safe_open(path, framework="pt") as file:
             state = json.loads(file.metadata()["adele"])

@@ -97,9 +97,7 @@ def save_samples(folder: Path, experiment: Experiment) -> None:
     if len(held_out):
         name, labels = ("val_given", slices.labels) if slices.clean is None else ("val_clean", slices.clean)
         tensors |= {"val_image": np.array(slices.images[held_out]), name: np.array(labels[held_out])}
-    temporary = folder / ".samples.tmp"
-    save_file(tensors, temporary)
-    temporary.replace(folder / "samples.safetensors")
+    runfolder.replace_file(folder / "samples.safetensors", lambda beside: save_file(tensors, beside))
 
 
 def write_corrected_labels(folder: Path, learner: Learner, experiment: Experiment, plan: RunPlan) -> dict[str, Any]:

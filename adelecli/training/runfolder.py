@@ -1,13 +1,15 @@
 """The run folder: what is in it, and how it is written so that a stopped run is never half a run.
 
 ``checkpoint.safetensors`` is the single point of commitment: it holds the weights, the optimiser's and, in its metadata, the whole
-history. ``state.json`` and ``history.jsonl`` are copies of that for people and programs and are rewritten from it on resume.
+history. ``state.json`` and ``history.jsonl`` are copies of that for people and programs and are rewritten on resume; only the seconds
+of each epoch stand in ``history.jsonl`` alone, which is therefore written before the checkpoint and may be one epoch ahead of it.
 Everything is written beside and renamed. No pickle.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import platform
 import time
 from typing import TYPE_CHECKING
@@ -17,10 +19,13 @@ from adelecli.replacement import write_text
 from adelecli.version import __version__, find_versions
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
 CHECKPOINT = "checkpoint.safetensors"
+HISTORY = "history.jsonl"
+TIME = "seconds"
+"""What of an epoch's record differs from run to run."""
 LIBRARIES = ("torch", "numpy", "monai", "onnx", "zarr", "scipy", "nibabel")
 
 
@@ -36,6 +41,22 @@ def make_run_folder(out: Path, name: str) -> Path:
     except OSError as error:
         raise OutputError(f"cannot be made ({error.strerror})", path=folder, remedy="pass another --out") from None
     return folder
+
+
+def replace_file(path: Path, write: Callable[[Path], None]) -> None:
+    """Put what ``write`` makes in the place of ``path``: beside, synced, renamed, readable by whoever may read new files here.
+
+    safetensors makes files that only their owner can read. Raises ``OSError`` and what ``write`` raises.
+    """
+    beside = path.with_name(f".{path.name}.tmp")
+    beside.unlink(missing_ok=True)
+    beside.touch()
+    rights = beside.stat().st_mode
+    write(beside)
+    beside.chmod(rights)
+    with beside.open("rb") as file:
+        os.fsync(file.fileno())
+    beside.replace(path)
 
 
 def write_part(path: Path, text: str) -> None:
@@ -64,7 +85,20 @@ def read_json(path: Path) -> dict[str, object]:
 def write_history(folder: Path, history: Sequence[Mapping[str, object]]) -> None:
     """``history.jsonl``: one line per epoch."""
     lines = [json.dumps(record, allow_nan=False) for record in history]
-    write_part(folder / "history.jsonl", "".join(f"{line}\n" for line in lines))
+    write_part(folder / HISTORY, "".join(f"{line}\n" for line in lines))
+
+
+def read_times(folder: Path) -> dict[int, float]:
+    """Seconds by epoch from ``history.jsonl``; lines that cannot be read are passed over, for nothing depends on them."""
+    path = folder / HISTORY
+    times = {}
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines() if path.is_file() else ():
+        try:
+            record = json.loads(line)
+            times[int(record["epoch"])] = float(record[TIME])
+        except (ValueError, KeyError, TypeError):
+            continue
+    return times
 
 
 def library_versions() -> dict[str, str]:

@@ -7,6 +7,7 @@ are prepared in the same way. Each case is read once; a case that cannot be used
 from __future__ import annotations
 
 import re
+from collections import Counter
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -95,7 +96,7 @@ def survey_cases(
         progress(Progress("survey", done, len(cases), case.id))
     if not facts:
         raise InputError(f"no usable case; the first: {faults[0][1]}" if faults else "no usable case")
-    _check_channels(facts)
+    _check_channels(facts, samples)
     survey = Survey(
         facts=tuple(facts),
         faults=tuple(faults),
@@ -121,7 +122,10 @@ def _look_at(case: Case, table: ClassTable | None, settings: DataSettings) -> tu
         table.encode(labels.array)
     canonical = volume.geometry.to_canonical(volume.array)
     ids = np.unique(labels.array)
-    inside = (labels.array > 0) & (labels.array != (IGNORE if settings.ignore is None else settings.ignore))
+    ignore = table.ignore if table is not None else IGNORE if settings.ignore is None else settings.ignore
+    inside = labels.array > 0
+    if ignore is not None:
+        inside &= labels.array != ignore
     channels = [channel.reshape(-1) for channel in volume.array]
     picked = np.flatnonzero(inside.reshape(-1))
     picked = picked[:: max(1, len(picked) // SAMPLE)]
@@ -135,11 +139,17 @@ def _look_at(case: Case, table: ClassTable | None, settings: DataSettings) -> tu
     )
 
 
-def _check_channels(facts: Sequence[CaseFacts]) -> None:
-    counts = {len(f.case.images): f for f in facts}
-    if len(counts) > 1:
-        few = counts[min(counts)]
-        raise InputError(f"has {min(counts)} channels where other cases have {max(counts)}", path=few.case.images[0])
+def _check_channels(facts: Sequence[CaseFacts], samples: Sequence[Sample]) -> None:
+    """Files for channels, colours of a picture and the fourth axis of a volume are counted alike."""
+    counts = [len(sample.inside) for sample in samples]
+    usual = Counter(counts).most_common(1)[0][0]
+    for fact, count in zip(facts, counts, strict=True):
+        if count != usual:
+            raise InputError(
+                f"has {count} channel(s) where other cases have {usual}",
+                path=fact.case.images[0],
+                remedy="give every case the same channels, or leave it out",
+            )
 
 
 def decide_grid(facts: Sequence[CaseFacts], settings: DataSettings) -> Grid:
@@ -190,7 +200,12 @@ def decide_intensity(
 
 
 def _derive_table(samples: Sequence[Sample], settings: DataSettings) -> ClassTable:
-    found = sorted(frozenset[int]().union(*(s.label_ids for s in samples)) - {0, settings.ignore})
+    ids = frozenset[int]().union(*(s.label_ids for s in samples))
+    found = sorted(ids - {0, settings.ignore})
+    if not found and settings.ignore in ids:  # black and white pictures
+        fact = f"the masks hold background and {settings.ignore} only, which means not annotated"
+        table = f'{{"0": "background", "{settings.ignore}": "lesion"}}'
+        raise InputError(fact, remedy=f"if it is a class, name it in labels.json beside the masks: {table}")
     if not found:
         raise InputError("the masks hold background only", remedy="nothing can be learnt from them; name other masks")
     names = ("background", *(f"class_{i}" for i in found))

@@ -6,6 +6,7 @@ folder before the first step is taken, so that a run that is stopped can be resu
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 import time
 from dataclasses import dataclass, replace
@@ -260,6 +261,7 @@ def _default_name(settings: Settings, chosen: TrainOptions) -> str:
 def _open_run(folder: Path, settings: Settings, plan: RunPlan, world: World) -> None:
     """``run.json``, ``plan.json`` and, as the mark that they are whole, ``config.toml``."""
     runfolder.write_json(folder / "plan.json", msgspec.to_builtins(plan.to_record()))
+    config = format_settings(settings)
     run = {
         "id": folder.name,
         "versions": runfolder.library_versions(),
@@ -269,17 +271,21 @@ def _open_run(folder: Path, settings: Settings, plan: RunPlan, world: World) -> 
         "preset": settings.preset,
         "started_at": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
         "data": plan.fingerprint(),
+        "hashes": {
+            "config.toml": hashlib.sha256(config.encode()).hexdigest(),
+            "plan.json": hashlib.sha256((folder / "plan.json").read_bytes()).hexdigest(),
+        },
         "trusted": plan.trusted_cases,
     }
     runfolder.write_json(folder / "run.json", run)
-    runfolder.write_part(folder / "config.toml", format_settings(settings))
+    runfolder.write_part(folder / "config.toml", config)
 
 
 def _commit(folder: Path, learner: Learner, table: ClassTable, world: World) -> None:
     if not world.leads:
         return
+    runfolder.write_history(folder, learner.history)
     save_checkpoint(folder, learner)
     discard_kept(folder, learner.history)
-    runfolder.write_history(folder, learner.history)
     onset = dict(zip(table.names, learner.history[-1]["onset"], strict=True))
     runfolder.write_json(folder / "state.json", {"epoch": learner.epoch, "finished": False, "onset": onset})

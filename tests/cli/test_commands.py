@@ -116,9 +116,9 @@ def test_a_folder_is_never_taken_for_a_class(adele, replace, make_case, make_rep
     assert correct.calls == [((Path("masks"),), {"out": Path("o"), "protect": ("liver",)})]
 
 
-@pytest.mark.parametrize("value", ["much", "liver=", "1.5", "liver=-1"])
+@pytest.mark.parametrize("value", ["much", "liver=", "1.5", "liver=-1", "=0.8"])
 def test_confidence_must_be_a_share(adele, replace, make_report, value: str) -> None:
-    """A threshold that is no number from 0 to 1 is a usage error."""
+    """A threshold that is no number from 0 to 1, or an empty name, is a usage error and never the threshold of all."""
     correct = replace("correct", lambda _: make_report())
     assert adele("correct", "m", "-o", "o", "--confidence", value).code == 2
     assert not correct.calls

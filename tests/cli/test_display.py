@@ -113,6 +113,14 @@ def test_curves_are_blocks_from_0_to_1() -> None:
     assert draw_curve([0.0] * 5 + [1.0], width=2) == "▁█"
 
 
+def test_the_case_that_ends_the_work_is_told_once_by_the_error_that_ends_it(capsys: pytest.CaptureFixture[str]) -> None:
+    """With `final` the display is silent about a failed case; a notice is still shown."""
+    with Display(final=True) as display:
+        display(Progress("case", case="patient_7", notice="a.nii: is damaged"))
+        display(Progress("model", notice="running on the CPU"))
+    assert capsys.readouterr().err == "Note: running on the CPU\n"
+
+
 def test_a_failed_case_is_told_even_when_quiet(capsys: pytest.CaptureFixture[str]) -> None:
     """`-q` hides notes, never an error; the line is the error's own."""
     display = Display(quiet=True)

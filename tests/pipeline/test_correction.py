@@ -236,7 +236,8 @@ def test_masks_default_to_the_folder_of_that_name(two_cases, monkeypatch) -> Non
         ({"classes": ["class 1"], "protect": ["class 1"]}, "both in `classes` and in `protect`"),
         ({"resume": True, "overwrite": True}, "contradict"),
         ({"colour": "red"}, "there is no option `colour`"),
-        ({"cases": "a"}, "not one string"),
+        ({"cases": "a"}, "`cases` is a list, not one string"),
+        ({"protect": "class 1"}, "`protect` is a list, not one string; pass \\['class 1'\\]"),
     ],
 )
 def test_contradictory_options_are_refused_before_anything_is_written(two_cases, options, said) -> None:

@@ -41,6 +41,18 @@ def test_a_sound_data_set_is_described_and_nothing_is_written(two_cases) -> None
     assert json.loads(checkup.to_json())["cases"][1]["id"] == "b"
 
 
+def test_a_black_and_white_mask_is_a_concern(two_cases, monkeypatch) -> None:
+    """0 and 255 only: usable, but nothing in it will change, and that is said; with or without a model."""
+    two_cases.add("c", mask=(make_noisy() > 0).astype(np.uint8) * np.uint8(255))
+    monkeypatch.chdir(two_cases.masks)  # no ./weights here
+    for model in (two_cases.model, None):
+        case = check(two_cases.masks, model=model).cases[2]
+        assert case.concerns == (
+            "its only label is 255, which means not annotated: nothing in it can be learnt or corrected",
+        )
+        assert (case.open_slices == 0, case.error) == (model is not None, None)
+
+
 def test_the_slices_to_ask_about_are_those_that_the_run_asks_about(two_cases) -> None:
     """The estimate counts what the rule leaves open, as the report of the run does."""
     (case, _) = check(two_cases.masks, model=two_cases.model).cases

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -65,7 +66,10 @@ def test_the_run_folder_says_what_was_done(run: TrainResult) -> None:
     assert (labels["cases"], labels["corrected"]) == (3, 3)
     assert labels["error"]["after"] < labels["error"]["before"]
     assert sum(labels["added"]) == sum(labels["removed"]) > 0  # what one class loses another one gains
-    assert json.loads((run.folder / "run.json").read_text())["versions"]["torch"] == torch.__version__
+    about = json.loads((run.folder / "run.json").read_text())
+    assert about["versions"]["torch"] == torch.__version__
+    files = ("config.toml", "plan.json")
+    assert about["hashes"] == {name: hashlib.sha256((run.folder / name).read_bytes()).hexdigest() for name in files}
     assert not verify_store(run.folder / "labels.zarr")
     assert {"student", "teacher"} == set(history[-1]["val"])
 
