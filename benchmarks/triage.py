@@ -68,7 +68,12 @@ def main() -> None:
     parser.add_argument("--split", help="only the cases of this part of split.csv")
     parser.add_argument("--cases", type=int, help="as many cases, evenly spread")
     parser.add_argument("--drop", type=int, nargs="*", default=[], help="label ids that become background")
-    parser.add_argument("--outline", type=float, default=0.75, help="weight of the average along the drawn outline")
+    parser.add_argument(
+        "--outline",
+        type=float,
+        default=0.0,
+        help="judge by predictions averaged along the drawn outline, with this weight",
+    )
     parser.add_argument("--epochs", type=int, default=8)
     parser.add_argument("--set", action="append", default=[])
     options = parser.parse_args()
@@ -217,7 +222,7 @@ def weigh(given: Any, answer: Answer, outline: float) -> Evidence:
             drawn = ours.astype(np.uint8)
             own = answer.probabilities[:, index].astype(np.float32)
             label, sure = choose_best(combine_outline(own, drawn, outline))
-            summary.add(index, sure, (ours > 0) | (label > 0), ours != label)
+            summary.add(sure, (ours > 0) | (label > 0), ours != label)
             jumps.add(index, drawn, label)
     areas = np.count_nonzero(given, axis=(1, 2))
     slices, missing = find_gaps(areas)

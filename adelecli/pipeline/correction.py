@@ -196,14 +196,18 @@ class _Corrector:
         present, open_slices = self._find_open_slices(old, rule)
         numbers = range(len(old)) if keep_map else sorted(open_slices)  # a map of confidence needs all of them
         gate, seen, jumps = rule.gate, np.zeros((4, len(self.table) - 1), np.int64), JumpCount()
-        for index, label, sure in ask_network(self.session, self, case, loaded, numbers, old[0].size):
+        for index, label, sure, own, certain in ask_network(self.session, self, case, loaded, numbers, old[0].size):
             with self.session.clock.stage("correct"):
                 new[index] = correct_labels(old[index], label, sure, rule, present=present)
                 if index in open_slices:
-                    jumps.add(index, old[index], label)
+                    jumps.add(index, old[index], own)
                     seen += 0 if gate is None else gate.count(old[index], label)
-                counted = (label > 0) | ((old[index] > 0) & (old[index] != IGNORE))
-                confidence.add(index, sure, counted if index in open_slices else None, label != old[index])
+                confidence.keep(index, sure)
+                if (
+                    index in open_slices
+                ):  # where to look is told by what the network itself thinks, which outlines do not sway
+                    counted = (own > 0) | ((old[index] > 0) & (old[index] != IGNORE))
+                    confidence.add(certain, counted, own != old[index])
                 let_go(before, after)
         with self.session.clock.stage("count"):
             scale = self._find_scale(old.shape[1:], loaded.volume.geometry)

@@ -35,21 +35,19 @@ class ConfidenceSummary:
         self._slices = None if self.map is None else cut_slices(self.map, axis)
 
     def add(
-        self,
-        index: int,
-        confidence: NDArray[np.float32],
-        foreground: NDArray[np.bool_] | None,
-        wrong: NDArray[np.bool_] | None = None,
+        self, confidence: NDArray[np.float32], foreground: NDArray[np.bool_], wrong: NDArray[np.bool_] | None = None
     ) -> None:
-        """Take note of slice ``index``, of whose ``confidence`` ``[H, W]`` the pixels ``foreground`` count for the mean.
+        """Take note of a slice, of whose ``confidence`` ``[H, W]`` the pixels ``foreground`` count for the mean.
 
         ``wrong``: where the labels say otherwise than the network.
         """
-        if foreground is not None:
-            self._total += float(confidence[foreground].sum(dtype=np.float64))
-            self._count += int(np.count_nonzero(foreground))
-            if wrong is not None:
-                self._doubt += float(confidence[foreground & wrong].sum(dtype=np.float64))
+        self._total += float(confidence[foreground].sum(dtype=np.float64))
+        self._count += int(np.count_nonzero(foreground))
+        if wrong is not None:
+            self._doubt += float(confidence[foreground & wrong].sum(dtype=np.float64))
+
+    def keep(self, index: int, confidence: NDArray[np.float32]) -> None:
+        """Put the ``confidence`` of slice ``index`` into the map, where one was asked for."""
         if self._slices is not None:
             self._slices[index] = np.rint(confidence * 255)
             let_go(self._slices)

@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from adelecli.volumes.reading import Volume
 
 
-Answer: TypeAlias = "tuple[int, NDArray[np.uint8], NDArray[np.float32]]"
-"""A canonical slice: its number, the network's class indices and their confidence, both ``[H, W]``."""
+Answer: TypeAlias = "tuple[int, NDArray[np.uint8], NDArray[np.float32], NDArray[np.uint8], NDArray[np.float32]]"
+"""A canonical slice: its number, class indices and confidence that the rule goes by, and the network's own, all ``[H, W]``."""
 
 
 def read_volume(case: Case, session: Session) -> Volume:

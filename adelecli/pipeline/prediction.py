@@ -90,9 +90,10 @@ class _Predictor:
         keep_map = self.session.options.confidence_maps
         confidence = ConfidenceSummary(geometry.canonical_shape, axis, allocate if keep_map else None)
         slices = cut_slices(geometry.to_canonical(indices), axis)
-        for index, label, sure in ask_network(self.session, self, case, loaded, range(len(slices)), slices[0].size):
+        for index, label, sure, *_ in ask_network(self.session, self, case, loaded, range(len(slices)), slices[0].size):
             slices[index] = label
-            confidence.add(index, sure, label > 0)
+            confidence.keep(index, sure)
+            confidence.add(sure, label > 0)
             let_go(indices)
         with self.session.clock.stage("count"):
             result = restore_volume(self.table, indices, np.dtype(np.uint8), allocate)

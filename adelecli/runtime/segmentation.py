@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     Shape = tuple[int, int]
     Answer = tuple[NDArray[np.uint8], NDArray[np.float32]]
-    Slice = tuple[int, NDArray[np.uint8], NDArray[np.float32]]
+    Slice = tuple[int, NDArray[np.uint8], NDArray[np.float32], NDArray[np.uint8], NDArray[np.float32]]
     Judge = Callable[[int, NDArray[np.float32]], Answer]
     Prepared = tuple[Sequence[int], NDArray[np.float32]]
 
@@ -67,10 +67,11 @@ def segment_volume(
 ) -> Iterator[Slice]:
     """Segment ``image`` [C, Z, Y, X] (canonical grid, native dtype) with voxels of ``spacing`` (z, y, x) mm.
 
-    Yields (index, label, confidence) for each slice along the contract's axis, in order: ``label`` uint8 [H, W] holds
-    class indices (0..K-1, not the label ids of files), ``confidence`` float32 [H, W] is their probability. ``numbers``:
+    Yields (index, label, confidence, own label, own confidence) for each slice along the contract's axis, in order: ``label`` uint8
+    [H, W] holds class indices (0..K-1, not the label ids of files), ``confidence`` float32 [H, W] is their probability. ``numbers``:
     only these slices (ascending), with the values that they have among all. ``judge``: what makes label and confidence of a slice
-    from its number and its probabilities [K, H, W], where the best class and its probability are not wanted.
+    from its number and its probabilities [K, H, W], where something else than the best class and its probability is wanted; these are
+    the network's own, and all there is without a judge.
     `preparation.move_axis` with that axis shows where a slice belongs. Where the contract resamples, or a slice is run in
     tiles, the probabilities are brought back to the volume's grid before the best class is taken. Raises CaseError at once
     when the image does not suit the model, and on the way when memory runs out or a result is not finite.
@@ -108,11 +109,11 @@ def _segment_slices(
     batches = ((part, _fill_up(one, min(step, len(chosen))) if on_gpu else one) for part, one in read_ahead(prepare()))
     ahead = step * size[0] * size[1] * len(model.contract.classes) <= AHEAD_VALUES
     for part, answers in _answer_batches(model, batches, shape, judge, ahead):
-        for number, (label, confidence) in zip(part, answers, strict=False):  # what fills up comes last
+        for number, ((label, confidence), own) in zip(part, answers, strict=False):  # what fills up comes last
             if not np.isfinite(confidence).all():
                 fact = f"the prediction of slice {number} is not finite"
                 raise CaseError(fact, remedy="look for values in the image that are not numbers")
-            yield number, label, confidence
+            yield number, label, confidence, *own
 
 
 def _fill_up(prepared: NDArray[np.float32], count: int) -> NDArray[np.float32]:
@@ -131,11 +132,11 @@ def _segment_batch(model: Model, prepared: NDArray[np.float32], shape: Shape) ->
 
 def _answer_batches(
     model: Model, batches: Iterator[Prepared], shape: Shape, judge: Judge | None, ahead: bool
-) -> Iterator[tuple[Sequence[int], Iterator[Answer]]]:
-    """Numbers and answers of each batch; ``ahead``: ``judge`` has its say while the network works on the next one."""
+) -> Iterator[tuple[Sequence[int], Iterator[tuple[Answer, Answer]]]]:
+    """Numbers and answers of each batch, by ``judge`` and by the network; ``ahead``: the one is found while it works on the next."""
     if judge is None:
         for part, batch in batches:
-            yield part, _segment_batch(model, batch, shape)
+            yield part, ((answer, answer) for answer in _segment_batch(model, batch, shape))
         return
 
     def run() -> Iterator[tuple[Sequence[int], Iterable[NDArray[np.float32]]]]:
@@ -149,11 +150,11 @@ def _answer_batches(
 
 def _judge_batch(
     found: Iterable[NDArray[np.float32]], shape: Shape, part: Sequence[int], judge: Judge
-) -> Iterator[Answer]:
-    """What ``judge`` says of the slices ``part``: their probabilities at their own size, one slice after another."""
+) -> Iterator[tuple[Answer, Answer]]:
+    """What ``judge`` and the network say of the slices ``part``: their probabilities at their own size, one slice after another."""
     for number, probabilities in zip(part, found, strict=False):
         sized = probabilities if probabilities.shape[1:] == shape else _resize_classes(probabilities, shape)
-        yield judge(number, sized)
+        yield judge(number, sized), choose_classes(sized, shape)
 
 
 def _compute_probabilities(model: Model, prepared: NDArray[np.float32]) -> Iterator[NDArray[np.float32]]:

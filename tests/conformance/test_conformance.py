@@ -35,7 +35,7 @@ def segment_here(model: Model, image: np.ndarray, spacing: tuple[float, float, f
     labels = np.zeros(image.shape[1:], np.uint16)
     slices = move_axis(labels, model.contract.grid.axis)
     ids = np.array([entry.id for entry in model.contract.classes], np.uint16)
-    for index, label, _ in segment_volume(model, image, spacing):
+    for index, label, *_ in segment_volume(model, image, spacing):
         slices[index] = ids[label]
     return labels
 

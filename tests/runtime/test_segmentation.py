@@ -31,7 +31,8 @@ def make_labels(shape: tuple[int, ...] = (4, 6, 9), seed: int = 0) -> np.ndarray
 
 def collect(model, image, spacing=SPACING) -> tuple[np.ndarray, np.ndarray]:
     """The whole volume's labels and confidences, on its canonical grid."""
-    indices, labels, confidences = zip(*segment_volume(model, image, spacing), strict=True)
+    indices, labels, confidences, own, sure = zip(*segment_volume(model, image, spacing), strict=True)
+    assert all(a is b for a, b in zip((*labels, *confidences), (*own, *sure), strict=True))
     assert list(indices) == list(range(len(indices)))
     axis = model.contract.grid.axis
     return restore_axis(np.stack(labels), axis), restore_axis(np.stack(confidences), axis)
@@ -168,8 +169,8 @@ def test_chosen_slices_are_those_of_the_whole_volume(make, numbers, kind):
     image = np.random.default_rng(0).normal(1, 1, (1, 6, 8, 7)).astype(np.float32)
     labels, confidences = collect(model, image)
     found = list(segment_volume(model, image, SPACING, numbers))
-    assert [number for number, _, _ in found] == list(numbers)
-    for number, label, confidence in found:
+    assert [number for number, *_ in found] == list(numbers)
+    for number, label, confidence, *_ in found:
         np.testing.assert_array_equal(label, labels[number])
         np.testing.assert_array_equal(confidence, confidences[number])
 
@@ -221,7 +222,9 @@ def test_a_judge_sees_each_slice_once_in_order_whether_or_not_the_network_runs_a
         found.extend(segment_volume(make(), labels[None], SPACING, judge=judge))
     assert seen == [(number, True) for number in range(8)]
     assert len(found) == 7
-    for number, label, confidence in found:
+    for number, label, confidence, own, sure in found:
         np.testing.assert_array_equal(label, labels[number])
-        expected = compute_probabilities(labels[number], [0, 1, 2]).min(-1)
-        np.testing.assert_allclose(confidence, expected, atol=1e-6)
+        expected = compute_probabilities(labels[number], [0, 1, 2])
+        np.testing.assert_allclose(confidence, expected.min(-1), atol=1e-6)
+        np.testing.assert_array_equal(own, labels[number])
+        np.testing.assert_allclose(sure, expected.max(-1), atol=1e-6)

@@ -87,10 +87,12 @@ def test_a_tiled_volume_gives_the_labels_of_whole_slices(tmp_path, monkeypatch, 
     whole = list(segment_volume(model, image, (1, 1, 1)))
     monkeypatch.setattr(tiling, "WHOLE_PIXELS", 16)
     monkeypatch.setattr(tiling, "SHAPE", (4, 8))
-    for (_, label, confidence), (_, tiled, sure) in zip(whole, segment_volume(model, image, (1, 1, 1)), strict=True):
+    for (_, label, confidence, *_), (_, tiled, sure, *_) in zip(
+        whole, segment_volume(model, image, (1, 1, 1)), strict=True
+    ):
         np.testing.assert_array_equal(tiled, label)
         np.testing.assert_allclose(sure, confidence, atol=1e-6)
     constant = np.full((1, 1, 11, 23), value, np.int16)
-    _, label, confidence = next(segment_volume(model, constant, (1, 1, 1)))
+    _, label, confidence, *_ = next(segment_volume(model, constant, (1, 1, 1)))
     assert (label == value).all()
     assert np.unique(confidence).size == 1
