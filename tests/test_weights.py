@@ -71,7 +71,8 @@ def test_the_recipe_makes_a_registered_model_with_its_card(data: Path, tmp_path:
     }
     contract = open_model(exported.path, "cpu", sha256=find_hash(exported.path)).contract
     assert [entry.triggered for entry in contract.classes] == [False, True, True]
-    assert (contract.licence, contract.scales, contract.classes[1].tau) == ("CC BY-SA 4.0", ((1, 1),), 0.8)
+    assert (contract.licence, contract.scales, contract.classes[1].tau) == ("CC BY-SA 4.0", ((1, 1),), 0.6)
+    assert contract.outline == 0.75
     entry = tomllib.loads((tmp_path / "weights" / "registry.toml").read_text())["hippocampus"]
     assert (entry["licence"], entry["sha256"]) == ("CC BY-SA 4.0", exported.sha256)
     card = exported.path.with_suffix(".md").read_text()
