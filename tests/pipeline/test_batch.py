@@ -206,6 +206,20 @@ def test_fail_fast_stops_at_the_first_bad_case_and_still_writes_the_report(data)
     assert open_store(data.out).case_ids() == ("a",)
 
 
+def test_a_report_never_replaces_a_mask(data) -> None:
+    """A slip in `--report` is refused before anything is written; the report of an earlier run is replaced."""
+    data.add("a")
+    mask = data.masks / "a.nii.gz"
+    before = mask.read_bytes()
+    with pytest.raises(OutputError, match="is no report of adele"):
+        correct(data.masks, out=data.out, model=data.model, report=mask)
+    assert mask.read_bytes() == before
+    assert not data.out.exists()
+    for _ in range(2):
+        correct(data.masks, out=data.out, model=data.model, report=data.root / "r.json", overwrite=True)
+    assert msgspec.json.decode((data.root / "r.json").read_bytes(), type=Report).cases[0].id == "a"
+
+
 def test_an_interruption_leaves_what_was_published_and_can_be_resumed(two_cases, monkeypatch) -> None:
     """Ctrl-C during the second case: the first stands and verifies; a resumed run does the second only."""
     treat = execution._treat_case
