@@ -84,6 +84,7 @@ def run_batch(command: Command, pairing: Pairing, out: StrPath, options: BatchOp
         else hold_store(Path(out), part=None if shard is None else f"{shard.number}of{shard.count}")
     ):
         store = None if options.dry_run else _open_store(command, out, session, shard)
+        session.begin()
         run = _Run(command, session, store, shard)
         try:
             mine = ids if shard is None else _cut_part(run, shard, ids)
