@@ -51,6 +51,22 @@ def write_text(path: Path, text: str, *, remedy: str | None = None, parents: boo
     return path
 
 
+def refuse_stranger(path: Path, beginning: bytes, kind: str, remedy: str) -> None:
+    """Keep a slip of the pen from costing a file: what is to be replaced must be empty or begin as a ``kind`` does.
+
+    Raises ``OutputError`` with ``remedy`` for another file, and for one that cannot be read.
+    """
+    if not path.is_file():
+        return
+    try:
+        with path.open("rb") as file:
+            start = file.read(len(beginning))
+    except OSError as error:
+        raise OutputError(f"cannot be replaced ({error.strerror or error})", path=path, remedy=remedy) from error
+    if start and start != beginning:
+        raise OutputError(f"exists and is no {kind} of adele", path=path, remedy=remedy)
+
+
 def _sync_folder(folder: Path) -> None:
     # The rename itself must survive a power cut; some network file systems refuse, which costs nothing else.
     with suppress(OSError):

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from adelecli.errors import OutputError
-from adelecli.replacement import open_beside, write_text
+from adelecli.replacement import open_beside, refuse_stranger, write_text
 
 
 def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
@@ -46,3 +46,16 @@ def test_a_refusal_names_the_file_and_the_remedy(tmp_path: Path) -> None:
     with pytest.raises(OutputError, match=r"cannot be written \((Not a directory|File exists)\)$"):
         write_text(path, "x")
     assert list(tmp_path.iterdir()) == [path.parent]
+
+
+def test_a_file_of_another_kind_is_not_replaced(tmp_path: Path) -> None:
+    """What is empty, what is no file and what begins as it should may be replaced; anything else is named and stays."""
+    path = tmp_path / "report.json"
+    refuse_stranger(path, b"{", "report", "name another file")
+    for content in (b"", b'{"run": 1}'):
+        path.write_bytes(content)
+        refuse_stranger(path, b"{", "report", "name another file")
+    path.write_bytes(b"\x1f\x8bmask")
+    with pytest.raises(OutputError, match=r"report\.json: exists and is no report of adele; name another file$"):
+        refuse_stranger(path, b"{", "report", "name another file")
+    refuse_stranger(tmp_path, b"{", "report", "name another file")

@@ -19,7 +19,7 @@ from adelecli.errors import CaseError, ConfigError
 from adelecli.pipeline.budget import check_budget
 from adelecli.pipeline.cluster import check_address, run_on_cluster
 from adelecli.pipeline.execution import note_failure, run_cases
-from adelecli.pipeline.filing import check_file_target
+from adelecli.pipeline.filing import check_report_target
 from adelecli.pipeline.options import BatchOptions, StrPath, match_ids
 from adelecli.pipeline.provenance import describe_platform, list_libraries, measure_peak_memory
 from adelecli.pipeline.records import CaseRecord, ModelRecord, Report, RunRecord, rank_cases
@@ -69,7 +69,7 @@ def run_batch(command: Command, pairing: Pairing, out: StrPath, options: BatchOp
     """
     faults = dict(pairing.faults)
     ids = match_ids([*(case.id for case in pairing.cases), *faults], options.cases)
-    report_file = check_file_target(Path(options.report)) if options.report is not None else None
+    report_file = check_report_target(Path(options.report)) if options.report is not None else None
     shard = find_shard(options.shard)
     _check_execution(options, shard)
     session = open_session(options, progress, None if options.dry_run else Path(out))
@@ -84,6 +84,7 @@ def run_batch(command: Command, pairing: Pairing, out: StrPath, options: BatchOp
         else hold_store(Path(out), part=None if shard is None else f"{shard.number}of{shard.count}")
     ):
         store = None if options.dry_run else _open_store(command, out, session, shard)
+        session.begin()
         run = _Run(command, session, store, shard)
         try:
             mine = ids if shard is None else _cut_part(run, shard, ids)

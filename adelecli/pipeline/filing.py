@@ -8,13 +8,17 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from adelecli.errors import ConfigError, OutputError
+from adelecli.replacement import refuse_stranger
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 
-def check_file_target(path: Path) -> Path:
-    """Refuse, before hours of work, a file that could not be written after them; returns the path."""
+def check_report_target(path: Path) -> Path:
+    """Refuse, before hours of work, a report file that could not be written after them, or would replace something else.
+
+    Returns the path. Raises ``OutputError``.
+    """
     folder = path.absolute().parent
     if path.is_dir():
         raise OutputError("is a folder", path=path, remedy="name a file")
@@ -22,6 +26,7 @@ def check_file_target(path: Path) -> Path:
         raise OutputError("cannot be written: its folder does not exist", path=path, remedy="make the folder first")
     if not os.access(folder, os.W_OK):
         raise OutputError("cannot be written: its folder is read-only", path=path, remedy="choose another place")
+    refuse_stranger(path, b"{", "report", "name another file")
     return path
 
 

@@ -163,7 +163,9 @@ def _open_session(options: CheckOptions, progress: Callback) -> Session | None:
     if not found:
         return None
     batch = CorrectOptions(model=options.model, device=options.device)
-    return open_session(batch, progress, None)
+    session = open_session(batch, progress, None)
+    session.begin()
+    return session
 
 
 def _count_labels(labels: NDArray[np.unsignedinteger]) -> dict[str, int]:

@@ -53,13 +53,21 @@ class Session:
     clock: Clock = field(default_factory=Clock)
     scratch: Scratch = field(default_factory=Scratch)
     notices: list[str] = field(default_factory=list)
+    begun: bool = False
     sharing: SliceSharing | None = None
     """The processes that share each case's slices; ``None``: this process asks the network itself."""
 
     def notify(self, notice: str | None) -> None:
-        """Show a line to whoever watches, and keep it for the report."""
+        """Show a line to whoever watches, and keep it for the report; before ``begin`` it is only kept."""
         if notice:
             self.notices.append(notice)
+        if notice and self.begun:
+            self.progress(Progress("model", notice=notice))
+
+    def begin(self) -> None:
+        """Show what was kept: a call that is refused before its first case says one line, the reason, and no more."""
+        self.begun = True
+        for notice in self.notices:
             self.progress(Progress("model", notice=notice))
 
 

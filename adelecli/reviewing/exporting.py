@@ -6,7 +6,7 @@ import csv
 import io
 from typing import TYPE_CHECKING
 
-from adelecli.replacement import write_text
+from adelecli.replacement import refuse_stranger, write_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -38,7 +38,11 @@ def disarm_cell(text: str) -> str:
 
 
 def write_decisions(path: Path, entries: Iterable[Decision]) -> int:
-    """Write the table to ``path``, whole or not at all; returns the number of decisions. Raises ``OutputError``."""
+    """Write the table to ``path``, whole or not at all; returns the number of decisions.
+
+    Raises ``OutputError``, also where a file of another kind would be replaced.
+    """
     held = tuple(entries)
+    refuse_stranger(path, ",".join(COLUMNS).encode(), "table of decisions", "name another file")
     write_text(path, format_decisions(held), remedy="name another file", parents=False)
     return len(held)

@@ -207,12 +207,15 @@ def create_store(
 
     ``run`` is the run's identity (model sha256, options; nothing that changes from start to start, such as the time): a
     resume compares all of it, and ``ConfigError`` names the first difference. ``OutputError`` when ``path`` exists and
-    neither ``resume`` nor ``overwrite`` is given, when it holds anything that is not a store's, or when it cannot be
-    written.
+    neither ``resume`` nor ``overwrite`` is given, when it holds anything that is not a store's, when it lies inside another
+    store (which would not verify any more), or when it cannot be written.
     """
     path, identity = Path(path).resolve(), to_plain(run)
     if overwrite and resume:
         raise ConfigError("--resume and --overwrite contradict each other", remedy="give one of them")
+    outer = next((folder for folder in path.parents if _read_attributes(folder) is not None), None)
+    if outer is not None:
+        raise OutputError(f"lies inside the store {outer}", path=path, remedy="name another --out")
     with files.reporting_write_errors(path):
         if _is_occupied(path):
             if resume:

@@ -98,6 +98,8 @@ def export(
     target = Path(out)
     if target.exists() and not chosen.overwrite:
         raise OutputError("exists already", path=target, remedy="pass --overwrite or another --out")
+    if target.exists() and (target.is_dir() or target.suffix.lower() != ".onnx"):
+        raise OutputError("exists and is no model of adele", path=target, remedy="pass another --out")
     if chosen.from_onnx is not None or chosen.contract is not None:
         from adelecli.training.adoption import adopt_network
 

@@ -14,7 +14,7 @@ import platform
 import time
 from typing import TYPE_CHECKING
 
-from adelecli.errors import InputError, OutputError
+from adelecli.errors import ConfigError, InputError, OutputError
 from adelecli.replacement import write_text
 from adelecli.version import __version__, find_versions
 
@@ -27,6 +27,12 @@ HISTORY = "history.jsonl"
 TIME = "seconds"
 """What of an epoch's record differs from run to run."""
 LIBRARIES = ("torch", "numpy", "monai", "onnx", "zarr", "scipy", "nibabel")
+
+
+def check_name(name: str | None) -> None:
+    """Refuse a name that would put the run's folder anywhere but into the folder of the runs. Raises ``ConfigError``."""
+    if name and any(sign in name for sign in "/\\\0"):
+        raise ConfigError(f"`name` is {name!r}, which is no name of a folder", remedy="leave the slashes out")
 
 
 def make_run_folder(out: Path, name: str) -> Path:

@@ -131,6 +131,7 @@ def _prepare_run(
         _refuse_new_options(chosen, masks, images)
         settings = read_settings(Path(chosen.resume) / "config.toml")
     else:
+        runfolder.check_name(chosen.name)
         settings = _settings_from(chosen)
     refuse_conflicts(settings, world)
     if not world.leads:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import gzip
 import json
 
@@ -13,7 +14,7 @@ from known_cases import make_noisy, make_truth, write_nifti
 from tiny_models import make_contract, make_model
 
 from adelecli.errors import AdeleError, CaseError, ConfigError, DeviceError, InputError, ModelError, OutputError
-from adelecli.pipeline import execution
+from adelecli.pipeline import execution, session
 from adelecli.pipeline.correction import correct
 from adelecli.pipeline.prediction import predict
 from adelecli.pipeline.records import Report
@@ -204,6 +205,44 @@ def test_fail_fast_stops_at_the_first_bad_case_and_still_writes_the_report(data)
     report = msgspec.json.decode(file.read_bytes(), type=Report)
     assert [(case.id, case.status) for case in report.cases] == [("a", "corrected"), ("bad", "failed")]
     assert open_store(data.out).case_ids() == ("a",)
+
+
+def test_a_call_that_is_refused_says_nothing_but_the_reason(data, monkeypatch) -> None:
+    """Notices wait for the first case: a store that is there is one line; the run that begins tells them, in order, once."""
+    data.add("a")
+    write_nifti(data.images / "spare.nii.gz", make_truth().astype(np.float32))
+    open_model = session.open_model
+
+    def open_with_notice(*arguments, **options):
+        model = open_model(*arguments, **options)
+        return dataclasses.replace(model, device=dataclasses.replace(model.device, notice="GPU not used"))
+
+    monkeypatch.setattr(session, "open_model", open_with_notice)
+    told: list[str] = []
+
+    def tell(event) -> None:
+        told.extend([event.notice] if event.notice else [])
+
+    report = correct(data.masks, out=data.out, model=data.model, progress=tell)
+    assert told == list(report.notices) == ["GPU not used", f"{data.images}/spare.nii.gz: has no mask and is left out"]
+    told.clear()
+    with pytest.raises(OutputError, match="exists already"):
+        correct(data.masks, out=data.out, model=data.model, progress=tell)
+    assert told == []
+
+
+def test_a_report_never_replaces_a_mask(data) -> None:
+    """A slip in `--report` is refused before anything is written; the report of an earlier run is replaced."""
+    data.add("a")
+    mask = data.masks / "a.nii.gz"
+    before = mask.read_bytes()
+    with pytest.raises(OutputError, match="is no report of adele"):
+        correct(data.masks, out=data.out, model=data.model, report=mask)
+    assert mask.read_bytes() == before
+    assert not data.out.exists()
+    for _ in range(2):
+        correct(data.masks, out=data.out, model=data.model, report=data.root / "r.json", overwrite=True)
+    assert msgspec.json.decode((data.root / "r.json").read_bytes(), type=Report).cases[0].id == "a"
 
 
 def test_an_interruption_leaves_what_was_published_and_can_be_resumed(two_cases, monkeypatch) -> None:

@@ -133,3 +133,7 @@ def test_an_export_writes_the_table_and_counts_the_words(desk: Desk, store: Stor
     told = adelecli.review(store.path, export=store.path.parent / "decisions.csv")
     assert (told.decisions, told.cases, told.classes) == (3, {"accept": 1}, {"reverted": 1})
     assert (store.path.parent / "decisions.csv").read_text().count("\n") == 4
+    adelecli.review(store.path, export=store.path.parent / "decisions.csv")  # a table of ours is made again
+    (store.path.parent / "mask.nii").write_bytes(b"labels")
+    with pytest.raises(OutputError, match="is no table of decisions of adele"):
+        adelecli.review(store.path, export=store.path.parent / "mask.nii")

@@ -17,6 +17,7 @@ from adelecli.store.collection import Store, create_store, open_store
 from adelecli.store.frame import Frame
 from adelecli.store.journal import read_entries
 from adelecli.store.layout import journal_path
+from adelecli.store.verification import verify_store
 
 RUN = {"model_sha256": "a" * 64, "options": {"confidence": 0.8, "protect": ["liver"]}}
 
@@ -145,6 +146,16 @@ def test_a_store_with_a_strangers_file_is_not_overwritten(
         create_store(store.path, run=RUN, overwrite=True)
     assert (store.path / place).read_text() == "precious"
     assert store.case_ids() == ("case",)
+
+
+@pytest.mark.parametrize("inside", ["inner.zarr", "case/x.zarr"])
+def test_no_store_is_made_inside_another(store: Store, publish, labels: np.ndarray, inside: str) -> None:
+    """It would be a stranger's there: the outer one is named and still verifies."""
+    publish(store, "case", labels)
+    with pytest.raises(OutputError, match=f"lies inside the store {store.path}; name another --out"):
+        create_store(store.path / inside, run={"model": "x"})
+    assert not (store.path / inside).exists()
+    assert not verify_store(store.path)
 
 
 def test_a_file_in_the_place_of_a_store_is_kept(tmp_path: Path) -> None:

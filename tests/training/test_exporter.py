@@ -94,6 +94,16 @@ def test_an_existing_file_is_not_overwritten(exported: ExportResult, run: TrainR
     assert hashlib.sha256(exported.path.read_bytes()).hexdigest() == exported.sha256
 
 
+def test_only_a_model_is_overwritten(run: TrainResult, tmp_path: Path) -> None:
+    """--overwrite replaces what an export left; a mask or a folder that was named by mistake stays as it is."""
+    mask = tmp_path / "case.nii.gz"
+    mask.write_bytes(b"labels")
+    for target in (mask, tmp_path):
+        with pytest.raises(OutputError, match="exists and is no model of adele; pass another --out"):
+            export(run.folder, out=target, overwrite=True)
+    assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == [("case.nii.gz", b"labels")]
+
+
 def test_no_run_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without a finished run the error says what to do, and nothing is written."""
     monkeypatch.chdir(tmp_path)

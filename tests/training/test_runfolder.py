@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 import pytest
 import torch
 
-from adelecli.errors import InputError
+from adelecli.errors import ConfigError, InputError
 from adelecli.training.checkpoint import Learner, load_checkpoint, read_checkpoint, save_checkpoint
-from adelecli.training.runfolder import read_times, replace_file, write_history
+from adelecli.training.runfolder import check_name, read_times, replace_file, write_history
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -78,3 +78,12 @@ def test_a_checkpoint_that_may_not_be_read_is_not_called_lost(tmp_path: Path, mo
     monkeypatch.setattr(type(path), "open", refuse)
     with pytest.raises(InputError, match=r"cannot be read \(Permission denied\); check its permissions"):
         read_checkpoint(path)
+
+
+@pytest.mark.parametrize("name", ["../evil", "a/b", "a\\b", "a\0b"])
+def test_a_name_with_a_path_in_it_is_refused(name: str) -> None:
+    """A run lies in the folder of the runs, where `adele export` finds it."""
+    with pytest.raises(ConfigError, match="leave the slashes out"):
+        check_name(name)
+    for harmless in (None, "", "liver v1.2", "a..b"):
+        check_name(harmless)
