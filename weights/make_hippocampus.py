@@ -136,8 +136,8 @@ with the package so that `adele correct --model hippocampus` can be tried at onc
 * Training data: {SOURCE} ({LICENCE}), the train split; labels as published, taken to be clean; fingerprint `{contract.run["data"]}`
 * Recipe: `weights/make_hippocampus.py`, {len(run.history)} epochs, seed {contract.run["seed"]}; last weights, which were
   not chosen on validation
-* Thresholds: a label changes where the network's average along the drawn outline is surer than {contract.classes[1].tau:g} (of .5, .6 and .7 the
-  one that suited the spoilt masks below best); all classes may change, because the network has seen no noise
+* Thresholds: a label changes where the network's average along the drawn outline is surer than {contract.classes[1].tau:g}
+  (of .5, .6 and .7 the one that suited the spoilt masks below best); all classes may change, because the network has seen no noise
 * Proved against the trained network on {contract.parity["inputs"]} inputs: probabilities differ by at most {difference:.2g}
 
 ## Measured on the {cases} volumes of the validation split

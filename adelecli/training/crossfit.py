@@ -142,7 +142,10 @@ def _compare(
     cases = choose_cases(np.array(sorted(half_of)), known, experiment.settings.noise.cases)
     trusted = known[cases]
     calibrated = bool(np.count_nonzero(trusted) >= LEAST_TRUSTED)
-    views = [_View(models[half_of[case]], models[1 - half_of[case]], _rows_of(slices, rows, case)) for case in cases]
+    views = [
+        _View(models[half_of[case]], models[1 - half_of[case]], _rows_of(slices, rows, case, whole=known[case]))
+        for case in cases.tolist()
+    ]
     counts, total, points = _count_cases(experiment, views, (), offsets=calibrated)
     shifts = find_shifts(total, points, trusted) if calibrated else ()
     if any(shifts):
@@ -166,9 +169,11 @@ class _View:
     rows: NDArray[np.intp]
 
 
-def _rows_of(slices: Slices, rows: NDArray[np.intp], case: int) -> NDArray[np.intp]:
-    own: NDArray[np.intp] = rows[slices.table["case"][rows] == case]
-    return own
+def _rows_of(slices: Slices, rows: NDArray[np.intp], case: int, *, whole: bool) -> NDArray[np.intp]:
+    """The ``rows`` of a case, or with ``whole`` all of its labelled ones: trusted cases are few, and all of their slices are right."""
+    pool = slices.rows_of(case) if whole else rows[slices.table["case"][rows] == case]
+    labelled: NDArray[np.intp] = pool[slices.table["foreground"][pool]]  # as all of ``rows`` are
+    return labelled
 
 
 def _count_cases(
