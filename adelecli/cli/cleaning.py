@@ -33,7 +33,7 @@ dry_run = options.flag("--dry-run", "Do everything but write.")
     multiple=True,
     metavar="T | NAME=T ...",
     callback=options.read_confidence,
-    help="Correct where the network is at least this sure, for all classes or for some [default: the model's own].",
+    help="Correct where the network is surer than this, for all classes or for some [default: the model's own].",
 )
 @click.option(
     "--constraint",
