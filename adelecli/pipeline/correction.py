@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Unpack
 
@@ -33,7 +34,7 @@ from adelecli.pipeline.records import CaseRecord, Report, Status
 from adelecli.pipeline.resumption import hash_inputs
 from adelecli.pipeline.rules import explain_idleness, make_judge, make_rule
 from adelecli.pipeline.session import Command, Outcome, Session, Treatment
-from adelecli.pipeline.tables import read_table
+from adelecli.pipeline.tables import read_table, refuse_other_ids
 from adelecli.progress import Callback, ignore_progress
 from adelecli.runtime.preparation import in_plane_spacing, plan_size
 from adelecli.scratch import cut_slabs, let_go
@@ -79,14 +80,17 @@ def correct(
     if chosen.trusted is not None:
         known = [*(case.id for case in pairing.cases), *(name for name, _ in pairing.faults)]
         chosen = replace(chosen, trusted=read_case_list(chosen.trusted, known, "trusted"))
-    return run_batch(Command("correct", prepare_correction), pairing, out, chosen, progress)
+    prepare = partial(prepare_correction, masks=folder)
+    return run_batch(Command("correct", prepare), pairing, out, chosen, progress)
 
 
-def prepare_correction(session: Session) -> Treatment:
-    """How ``correct`` treats its cases in ``session``; ``ConfigError`` as ``make_rule``."""
+def prepare_correction(session: Session, masks: Path | None = None) -> Treatment:
+    """How ``correct`` treats its cases in ``session``; ``ConfigError`` as ``make_rule`` and, for ``masks``, ``refuse_other_ids``."""
     options = session.options
     assert isinstance(options, CorrectOptions)
     table = read_table(session.model.contract)
+    if masks is not None:
+        refuse_other_ids(table, masks)
     rule = make_rule(session.model.contract, table, options)
     if not rule.active:
         session.notify(explain_idleness(options))

@@ -30,7 +30,7 @@ from adelecli.pipeline.evidence import cut_slices
 from adelecli.pipeline.options import CheckKeywords, CheckOptions, CorrectOptions, StrPath, match_ids
 from adelecli.pipeline.rules import make_rule
 from adelecli.pipeline.session import open_session
-from adelecli.pipeline.tables import read_table
+from adelecli.pipeline.tables import read_table, refuse_other_ids
 from adelecli.progress import Callback, Progress, ignore_progress
 from adelecli.runtime.devices import describe_build
 from adelecli.scratch import Scratch, cut_slabs, let_go
@@ -135,6 +135,8 @@ def check(
     ids = match_ids([*usable, *faults], chosen.cases)
     session = _open_session(chosen, progress)
     table = None if session is None else read_table(session.model.contract)
+    if table is not None:
+        refuse_other_ids(table, folder)
     rule = None if session is None or table is None else make_rule(session.model.contract, table, CorrectOptions())
     named = table if table is not None else read_class_table(folder)
     ignore = IGNORE if named is None else named.ignore
