@@ -20,7 +20,7 @@ from adelecli.labels.overlap import count_pairs
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from adelecli.labels.excess import Gate
+    from adelecli.labels.gate import Gate
 
 Constraint: TypeAlias = Literal["slice", "volume", "none"]
 _Labels = TypeVar("_Labels", bound=np.integer[Any])

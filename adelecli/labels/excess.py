@@ -18,7 +18,8 @@ cases it is a mixture of clean (around 1) and noisy ones, told apart by the loca
 (Efron, "Large-scale simultaneous hypothesis testing", JASA 2004).
 Cases that are known to be right (*trusted*) say what honest disagreement is on these data: ``D0`` of each class is multiplied by their
 own pooled ``D / D0``, and they are not judged.
-The three constants were fitted to clean and noisy hippocampus slices; docs/learning.md says how they fare elsewhere.
+Its constants, and those of ``labels.gate``, were fitted to clean and noisy hippocampus slices; docs/learning.md says how they fare
+elsewhere.
 """
 
 from __future__ import annotations
@@ -28,12 +29,8 @@ from dataclasses import dataclass, fields
 import numpy as np
 import numpy.typing as npt
 
-from adelecli.labels.classes import IGNORE, IndexArray
+from adelecli.labels.gate import Gate, average_known, divide, expect_disagreement
 
-VARIANCE = 0.75
-"""How much of the squared disagreement of two networks one network's own error is."""
-JITTER = 0.34
-"""How far apart, in pixels of the network's grid, two honest outlines of one structure lie."""
 POWER = 2.0
 """How label error adds to what is expected, ``D**p = D0**p + error**p``: as independent errors do."""
 SHRINKAGE = 0.5
@@ -107,37 +104,6 @@ class ClassNoise:
 
 
 @dataclass(frozen=True)
-class Gate:
-    """Which cases are corrected: those whose excess reaches ``threshold``; judged by the classes whose ``network`` is known.
-
-    ``network``: N per class 1..K-1; NaN: the class is clean or unknown, and its disagreement does not count. ``factor``: by
-    what D0 of each class is multiplied; empty: by 1.
-    """
-
-    network: tuple[float, ...]
-    threshold: float
-    factor: tuple[float, ...] = ()
-
-    def count(self, labels: IndexArray, prediction: IndexArray) -> npt.NDArray[np.int64]:
-        """What is to be known of slices ``[S, H, W]`` or ``[H, W]`` of a case: ``count_overlap`` ``[4, K - 1]``; slices add up."""
-        filled = ((labels > 0) & (labels != IGNORE)).any(axis=(-1, -2))  # as the cases of the estimate were
-        return np.array(count_overlap(labels[filled], prediction[filled], len(self.network) + 1))
-
-    def excess(self, counts: npt.NDArray[np.int64], scale: float = 1.0) -> float:
-        """The excess of a case from its ``count``; NaN where no class can judge.
-
-        ``scale``: pixels of the counted arrays per pixel of the network's grid, along a side.
-        """
-        agreed, seen, area, edges = counts
-        expected = _expect(np.array(self.network), area, edges, scale) * np.array(self.factor or 1.0)
-        return _mean(_divide(_divide(seen - agreed, seen), expected))
-
-    def admits(self, counts: npt.NDArray[np.int64], scale: float = 1.0) -> bool:
-        """Whether a case is to be corrected; see ``excess``."""
-        return bool(self.excess(counts, scale) >= self.threshold)
-
-
-@dataclass(frozen=True)
 class Noise:
     """The noise of a data set: per class, the share of cases that look clean, the excess per case, and the gate that follows.
 
@@ -165,21 +131,6 @@ class Noise:
         return Gate(network, self.threshold, tuple(entry.factor for entry in self.classes))
 
 
-def count_overlap(
-    labels: IndexArray, prediction: IndexArray, n_classes: int
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """``agreed, seen, area, edges`` of each class 1..K-1, as in ``Counts``; pixels that the labels ignore are left out."""
-    valid = labels != IGNORE
-    agreed, seen, area, edges = (np.zeros(n_classes - 1, np.int64) for _ in range(4))
-    for c in range(1, n_classes):
-        ours, theirs = labels == c, (prediction == c) & valid
-        agreed[c - 1], seen[c - 1] = np.count_nonzero(ours & theirs), np.count_nonzero(ours | theirs)
-        for one in (ours, theirs):
-            area[c - 1] += np.count_nonzero(one)
-            edges[c - 1] += sum(np.count_nonzero(np.diff(one, axis=axis)) for axis in (-1, -2))
-    return agreed, seen, area, edges
-
-
 def estimate_noise(
     counts: Counts, *, trusted: npt.NDArray[np.bool_] | None = None, seed: int = 0, rounds: int = 200
 ) -> Noise:
@@ -194,7 +145,7 @@ def estimate_noise(
     disagreement, expected, network = pooled
     suspicious = (disagreement >= LEAST_EXCESS * expected) & (network <= MOST_DISAGREEMENT)
     ratios = np.where(suspicious, _case_ratios(counts, factor), np.nan)
-    excess = np.array([_mean(row) for row in ratios])
+    excess = np.array([average_known(row) for row in ratios])
     clean, threshold = _split(excess[np.isfinite(excess)])
     picked = np.flatnonzero(excess >= (np.inf if threshold is None else threshold))
     rng = np.random.default_rng(seed)
@@ -221,18 +172,18 @@ def _calibrate(counts: Counts) -> _Array:
     if len(every) < LEAST_TRUSTED:
         return np.ones(counts.seen.shape[1])
     disagreement, expected, network = _pool(counts, every, 1.0)
-    ratios = np.where(network <= MOST_DISAGREEMENT, _divide(disagreement, expected), np.nan)
+    ratios = np.where(network <= MOST_DISAGREEMENT, divide(disagreement, expected), np.nan)
     shown = np.isfinite(ratios) & (np.count_nonzero(counts.seen, axis=0) >= LEAST_TRUSTED)
-    factor = np.where(shown, ratios, _mean(ratios))
+    factor = np.where(shown, ratios, average_known(ratios))
     return np.maximum(np.where(np.isfinite(factor), factor, 1.0), LEAST_FACTOR)
 
 
 def _pool(counts: Counts, cases: npt.NDArray[np.intp], factor: _Array | float) -> tuple[_Array, _Array, _Array]:
     """D, D0 (times ``factor``) and N of each class over ``cases`` together."""
     total = _sum(counts, cases)
-    network = _divide(total.shown - total.shared, total.shown)
-    disagreement = _divide(total.seen - total.agreed, total.seen)
-    return disagreement, _expect(network, total.area, total.edges) * factor, network
+    network = divide(total.shown - total.shared, total.shown)
+    disagreement = divide(total.seen - total.agreed, total.seen)
+    return disagreement, expect_disagreement(network, total.area, total.edges) * factor, network
 
 
 def _sum(counts: Counts, cases: npt.NDArray[np.intp] | slice = slice(None)) -> Counts:
@@ -242,16 +193,10 @@ def _sum(counts: Counts, cases: npt.NDArray[np.intp] | slice = slice(None)) -> C
 
 def _case_ratios(counts: Counts, factor: _Array) -> _Array:
     """``D / D0`` of each case and class ``[cases, K - 1]``; NaN where the class is not there."""
-    own, pooled = (_divide(part.shown - part.shared, part.shown) for part in (counts, _sum(counts)))
+    own, pooled = (divide(part.shown - part.shared, part.shown) for part in (counts, _sum(counts)))
     network = np.sqrt(SHRINKAGE * pooled**2 + (1 - SHRINKAGE) * own**2)
-    expected = _expect(network, counts.area, counts.edges)
-    return _divide(_divide(counts.seen - counts.agreed, counts.seen), expected * factor)
-
-
-def _expect(network: _Array, area: npt.NDArray[np.int64], edges: npt.NDArray[np.int64], scale: float = 1.0) -> _Array:
-    """D0. A pixel outline is longer than the curve that it stands for by 4 / pi on average."""
-    outline = _divide(edges * (np.pi / 4) * scale, area)
-    return np.asarray(np.sqrt(VARIANCE * network**2 + (JITTER * outline) ** 2))
+    expected = expect_disagreement(network, counts.area, counts.edges)
+    return divide(divide(counts.seen - counts.agreed, counts.seen), expected * factor)
 
 
 def _errors(counts: Counts, picked: npt.NDArray[np.intp], factor: _Array) -> _Array:
@@ -261,7 +206,7 @@ def _errors(counts: Counts, picked: npt.NDArray[np.intp], factor: _Array) -> _Ar
         return np.zeros(len(whole))
     disagreement, expected, _ = _pool(counts, picked, factor)
     excess = np.maximum(disagreement**POWER - expected**POWER, 0) ** (1 / POWER)
-    share = np.minimum(_divide(counts.seen[picked].sum(0), whole), 1)
+    share = np.minimum(divide(counts.seen[picked].sum(0), whole), 1)
     return np.asarray(np.nan_to_num(excess * share))
 
 
@@ -285,15 +230,3 @@ def _split(excess: _Array) -> tuple[float, float | None]:
     if not len(found) or not (excess >= grid[found[0]]).any():
         return clean, None
     return clean, float(grid[found[0]])
-
-
-def _mean(values: _Array) -> float:
-    known = values[np.isfinite(values)]
-    return float(known.mean()) if len(known) else float("nan")
-
-
-def _divide(part: npt.NDArray[np.generic], whole: npt.NDArray[np.generic]) -> _Array:
-    """``part / whole``, NaN where ``whole`` is 0."""
-    ratio = np.full(np.broadcast(part, whole).shape, np.nan)
-    np.divide(part, whole, out=ratio, where=np.asarray(whole) > 0)
-    return ratio

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from adelecli.errors import ConfigError
 from adelecli.labels.correction import Rule
-from adelecli.labels.excess import Gate
+from adelecli.labels.gate import Gate
 from adelecli.labels.outline import choose_best, combine_outline
 
 if TYPE_CHECKING:

@@ -16,7 +16,8 @@ import numpy as np
 
 from adelecli.labels.bias import estimate_bias, find_shifts, measure_offsets, move_outlines
 from adelecli.labels.classes import IGNORE
-from adelecli.labels.excess import LEAST_TRUSTED, Counts, Noise, count_overlap, estimate_noise
+from adelecli.labels.excess import LEAST_TRUSTED, Counts, Noise, estimate_noise
+from adelecli.labels.gate import count_overlap
 from adelecli.labels.outline import choose_best, combine_slices
 from adelecli.progress import Progress
 from adelecli.training.dataset import find_training_rows

@@ -10,17 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from adelecli.labels.classes import IGNORE
-from adelecli.labels.excess import (
-    JITTER,
-    LEAST_FACTOR,
-    LEAST_TRUSTED,
-    POWER,
-    VARIANCE,
-    Counts,
-    Gate,
-    count_overlap,
-    estimate_noise,
-)
+from adelecli.labels.excess import LEAST_FACTOR, LEAST_TRUSTED, POWER, Counts, estimate_noise
+from adelecli.labels.gate import JITTER, VARIANCE, Gate, count_overlap
 
 PIXELS = 10_000
 

@@ -9,7 +9,7 @@ import pytest
 from known_cases import make_noisy, make_truth
 from tiny_models import make_contract, make_model
 
-from adelecli.labels.excess import JITTER, VARIANCE
+from adelecli.labels.gate import JITTER, VARIANCE
 from adelecli.pipeline.correction import correct
 from adelecli.runtime.contract import GateEntry
 from adelecli.store.collection import open_store

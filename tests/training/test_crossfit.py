@@ -191,7 +191,7 @@ def test_too_few_cases_are_not_asked(folders: Folders, tmp_path: Path) -> None:
 def test_the_gate_decides_for_whole_cases() -> None:
     """A case whose labels agree with the network stays as it is; one that disagrees is corrected."""
     from adelecli.labels.correction import Rule
-    from adelecli.labels.excess import Gate
+    from adelecli.labels.gate import Gate
     from adelecli.training.relabelling import correct_case
 
     labels = np.zeros((2, 12, 12), np.uint8)
