@@ -15,12 +15,14 @@ import numpy as np
 import numpy.typing as npt
 
 from adelecli.labels.classes import IGNORE, LabelArray
+from adelecli.labels.omission import keep_present
 from adelecli.labels.overlap import count_pairs
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from adelecli.labels.gate import Gate
+    from adelecli.labels.omission import Restoration
 
 Constraint: TypeAlias = Literal["slice", "volume", "none"]
 _Labels = TypeVar("_Labels", bound=np.integer[Any])
@@ -38,6 +40,8 @@ class Rule:
     not (the reference code's half for natural images); the prediction must still lie in {0} and U. ``gate``: cases that
     it does not admit stay as they are; ``correct_labels`` sees slices, so whoever holds the whole case asks it. ``outline``: the
     weight with which the prediction is averaged along the label's outline before (``labels.outline``); so does who has probabilities.
+    ``restoration``: with ``constraint="none"``, a class that a case lacks altogether appears as a whole or not at all
+    (``labels.omission``); here too who holds the whole case decides.
     """
 
     tau: tuple[float, ...]
@@ -48,6 +52,33 @@ class Rule:
     any_source: bool = False
     gate: Gate | None = None
     outline: float = 0.0
+    restoration: Restoration | None = None
+
+    @property
+    def restorable(self) -> frozenset[int]:
+        """The classes that may be restored in a case that lacks them, triggered or not."""
+        if self.constraint != "none" or self.restoration is None:
+            return frozenset()
+        return self.restoration.classes - self.protect
+
+    @property
+    def reach(self) -> Constraint:
+        """``constraint`` for single pixels: what a volume lacks is left to the restoration, where there is one."""
+        return "volume" if self.constraint == "none" and self.restoration is not None else self.constraint
+
+    def measure_excess(
+        self, counts: npt.NDArray[np.int64], present: frozenset[int], scale: float = 1.0
+    ) -> float | None:
+        """The excess of a case (``Gate.excess``) that holds the classes ``present``; ``None`` without a gate."""
+        return None if self.gate is None else self.gate.excess(self._choose_counts(counts, present), scale)
+
+    def admits(self, counts: npt.NDArray[np.int64], present: frozenset[int], scale: float = 1.0) -> bool:
+        """Whether the gate, where there is one, lets a case be corrected that holds the classes ``present``."""
+        return self.gate is None or self.gate.admits(self._choose_counts(counts, present), scale)
+
+    def _choose_counts(self, counts: npt.NDArray[np.int64], present: frozenset[int]) -> npt.NDArray[np.int64]:
+        """What a case lacks does not judge how well the rest of it is drawn, where it is restored as a whole."""
+        return keep_present(counts, present) if self.constraint == "none" and self.restoration is not None else counts
 
     @property
     def active(self) -> frozenset[int]:
@@ -80,7 +111,7 @@ def correct_labels(
         return corrected
     if max(rule.active) >= len(rule.tau):
         raise ValueError(f"class {max(rule.active)} has triggered but there are {len(rule.tau)} taus")
-    if rule.constraint == "volume" and present is None:
+    if rule.reach == "volume" and present is None:
         present = find_present(source)
     planes = [()] if labels.ndim == 2 else [(z,) for z in range(labels.shape[0])]
     for plane in planes:
@@ -95,12 +126,15 @@ def may_change(held: frozenset[int], rule: Rule, *, ignored: bool, present: froz
     """Whether ``rule`` could change any pixel of a slice, whatever a network says of it: else nobody need ask.
 
     ``held``: the classes of the slice's original label (`find_present`); ``ignored``: whether it holds ``IGNORE`` too;
-    ``present``: the classes of the volume. A pixel can change when its class may be left and another may be taken.
+    ``present``: the classes of the volume. A pixel can change when its class may be left and another may be taken, and where a class
+    of which the volume holds nothing may be restored.
     """
+    if 0 in held and rule.restorable - present:
+        return True
     if not rule.active or (rule.constraint == "slice" and not held & rule.active):
         return False
     sources = (held if rule.any_source else held & (rule.active | {0})) - rule.protect
-    allowed = {"slice": held, "volume": present, "none": rule.active}[rule.constraint]
+    allowed = {"slice": held, "volume": present, "none": rule.active}[rule.reach]
     targets = (rule.active & allowed) | ({0} - rule.protect)
     return any(targets - {source} for source in sources) or bool(ignored and rule.fill_ignore and targets)
 
@@ -120,7 +154,7 @@ def _choose_targets(source: LabelArray, rule: Rule, present: frozenset[int] | No
         if not held & rule.active:
             return None
         classes &= held | {0}
-    elif rule.constraint == "volume" and present is not None:
+    elif rule.reach == "volume" and present is not None:
         classes &= present | {0}
     return _make_table(classes)
 

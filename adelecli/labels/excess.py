@@ -30,6 +30,7 @@ import numpy as np
 import numpy.typing as npt
 
 from adelecli.labels.gate import Gate, average_known, divide, expect_disagreement
+from adelecli.labels.omission import Restoration  # noqa: TC001 - msgspec reads the types of the fields
 
 POWER = 2.0
 """How label error adds to what is expected, ``D**p = D0**p + error**p``: as independent errors do."""
@@ -107,13 +108,16 @@ class ClassNoise:
 class Noise:
     """The noise of a data set: per class, the share of cases that look clean, the excess per case, and the gate that follows.
 
-    Trusted cases are left out of all of it.
+    Trusted cases are left out of all of it. ``restoration``: when a class that a case lacks is restored (``labels.omission``), ``omitted``:
+    in how many cases each class 1..K-1 looks omitted; ``None`` and empty where nobody asked.
     """
 
     classes: tuple[ClassNoise, ...]
     clean_share: float
     excess: tuple[float, ...]
     threshold: float | None
+    restoration: Restoration | None = None
+    omitted: tuple[int, ...] = ()
 
     @property
     def noisy_classes(self) -> frozenset[int]:

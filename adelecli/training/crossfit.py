@@ -18,6 +18,7 @@ from adelecli.labels.bias import estimate_bias, find_shifts, measure_offsets, mo
 from adelecli.labels.classes import IGNORE
 from adelecli.labels.excess import LEAST_TRUSTED, Counts, Noise, estimate_noise
 from adelecli.labels.gate import count_overlap
+from adelecli.labels.omission import count_sure, find_omitted, keep_present, learn_restoration
 from adelecli.labels.outline import choose_best, combine_slices
 from adelecli.progress import Progress
 from adelecli.training.dataset import find_training_rows
@@ -74,6 +75,7 @@ def measure_noise(experiment: Experiment, start: Callable[[Experiment], Learner]
             break
     write_noise(folder, noise)
     _tell_bias(experiment, noise)
+    _tell_omissions(experiment, noise)
     return noise
 
 
@@ -147,18 +149,26 @@ def _compare(
         _View(models[half_of[case]], models[1 - half_of[case]], _rows_of(slices, rows, case, whole=known[case]))
         for case in cases.tolist()
     ]
-    counts, total, points = _count_cases(experiment, views, (), offsets=calibrated)
-    shifts = find_shifts(total, points, trusted) if calibrated else ()
-    if any(shifts):
-        counts, _, _ = _count_cases(experiment, views, shifts, offsets=False)
+    found = _count_cases(experiment, views, (), offsets=calibrated)
+    shifts = find_shifts(*found.offsets, trusted) if calibrated else ()
+    counts = _count_cases(experiment, views, shifts, offsets=False).counts if any(shifts) else found.counts
     noise = estimate_noise(counts, trusted=trusted, seed=experiment.settings.seed)
+    if experiment.settings.correction.constraint == "none":
+        noise = _add_omissions(noise, found.sure[~trusted])
     if not calibrated:
         return noise
-    biases = estimate_bias(total, points, trusted)
+    biases = estimate_bias(*found.offsets, trusted)
     entries = (
         replace(entry, bias=bias, shift=shift) for entry, bias, shift in zip(noise.classes, biases, shifts, strict=True)
     )
     return replace(noise, classes=tuple(entries))
+
+
+def _add_omissions(noise: Noise, sure: NDArray[np.int64]) -> Noise:
+    """``noise`` with what the cases' ``count_sure`` ``[cases, 3, K - 1]`` say of classes that were left out."""
+    restoration = learn_restoration(sure, np.array([entry.judged for entry in noise.classes]))
+    found = find_omitted(sure, restoration.least)
+    return replace(noise, restoration=restoration, omitted=tuple(int(n) for n in found.sum(0)))
 
 
 @dataclass(frozen=True)
@@ -177,16 +187,29 @@ def _rows_of(slices: Slices, rows: NDArray[np.intp], case: int, *, whole: bool) 
     return labelled
 
 
-def _count_cases(
-    experiment: Experiment, views: list[_View], shifts: tuple[float, ...], *, offsets: bool
-) -> tuple[Counts, NDArray[np.float64], NDArray[np.int64]]:
-    """What ``estimate_noise`` needs of each case, by predictions whose outlines are moved by ``shifts``.
+@dataclass(frozen=True)
+class _Found:
+    """What is known of each case.
 
-    With ``offsets`` also how far the labels' outlines lie from those of the predictions as they are (``labels.bias``).
+    ``counts``: what ``estimate_noise`` needs. ``offsets``: how far the labels' outlines lie from those of the predictions as they are
+    (``labels.bias``), where they were asked for. ``sure``: ``labels.omission.count_sure``.
+    """
+
+    counts: Counts
+    offsets: tuple[NDArray[np.float64], NDArray[np.int64]]
+    sure: NDArray[np.int64]
+
+
+def _count_cases(experiment: Experiment, views: list[_View], shifts: tuple[float, ...], *, offsets: bool) -> _Found:
+    """What is to be known of each case, by predictions whose outlines are moved by ``shifts``.
+
+    Under ``constraint="none"`` a class that a case lacks is not counted: it is judged as an omission.
     """
     slices, classes, outline = experiment.slices, experiment.classes, experiment.settings.correction.outline
     table: list[tuple[NDArray[np.int64], ...]] = []
     sums: list[tuple[NDArray[np.float64], NDArray[np.int64]]] = []
+    sure: list[NDArray[np.int64]] = []
+    apart = experiment.settings.correction.constraint == "none"
     for view in views:
         labels = np.array(slices.labels[view.rows])
         fresh, seen = (
@@ -197,11 +220,16 @@ def _count_cases(
         agreed, either, area, edges = count_overlap(labels, expected, classes)
         drawn = np.where(labels == IGNORE, labels, choose_best(seen)[0])  # as if the other network had drawn the labels
         shared, shown, _, _ = count_overlap(drawn, _move(fresh, drawn, outline), classes)
-        table.append((agreed, either, shared, shown, area, edges))
+        entry = (agreed, either, shared, shown, area, edges)
+        own = choose_best(fresh)
+        sure.append(count_sure(labels, *own, classes))
+        present = frozenset((np.flatnonzero(sure[-1][0]) + 1).tolist())
+        table.append(tuple(keep_present(values, present) for values in entry) if apart else entry)
         if offsets:
-            sums.append(measure_offsets(labels, choose_best(fresh)[0], classes))
+            sums.append(measure_offsets(labels, own[0], classes))
     counts = Counts(*(np.array(column) for column in zip(*table, strict=True)))
-    return counts, np.array([one for one, _ in sums]), np.array([one for _, one in sums], np.int64)
+    moved = np.array([one for one, _ in sums]), np.array([one for _, one in sums], np.int64)
+    return _Found(counts, moved, np.array(sure))
 
 
 def _move(probabilities: NDArray[np.float32], labels: NDArray[np.uint8], outline: float) -> NDArray[np.uint8]:
@@ -228,3 +256,10 @@ def _tell_bias(experiment: Experiment, noise: Noise) -> None:
             size = "large" if pixels > 0 else "small"
             moved = "; its outlines are moved back before anything is learnt from them" if entry.shift else ""
             experiment.progress(Progress("noise", notice=f"class {name}: drawn {abs(pixels)} px too {size}{moved}"))
+
+
+def _tell_omissions(experiment: Experiment, noise: Noise) -> None:
+    for name, count in zip(experiment.names[1:], noise.omitted, strict=False):
+        if count:
+            cases = f"{count} case{'s' if count > 1 else ''} that lack{'s' if count == 1 else ''} it"
+            experiment.progress(Progress("noise", notice=f"class {name}: looks omitted in {cases}"))

@@ -22,7 +22,7 @@ from numpy.lib.format import open_memmap
 from adelecli.errors import InputError, OutputError
 from adelecli.labels.correction import count_changes
 from adelecli.training.onsets import choose_due
-from adelecli.training.relabelling import Corrections, correct_case, find_eligible, predict_rows
+from adelecli.training.relabelling import Corrections, correct_case, find_eligible, join_predictions, predict_rows
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -93,8 +93,8 @@ class FreshPredictions:
 
     def read(self, rows: NDArray[np.intp]) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
         """Label and confidence ``[n, H, W]``."""
-        found = list(predict_rows(self._model, self._slices, rows, self._device, self._outline))
-        return np.concatenate([label for _, label, _ in found]), np.concatenate([value for _, _, value in found])
+        found = predict_rows(self._model, self._slices, rows, self._device, self._outline)
+        return join_predictions([prediction for _, prediction, _ in found])
 
 
 def gather_predictions(experiment: Experiment) -> EpochPredictions | None:

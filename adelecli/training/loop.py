@@ -199,16 +199,16 @@ def predictor(learner: Learner, settings: Settings) -> nn.Module:
 
 
 def correction_rule(learner: Learner, experiment: Experiment) -> Rule | None:
-    """The rule for the classes that have triggered and look noisy; ``None`` while there is none or it is too early."""
+    """The rule for the classes that have triggered and look noisy, and those to be restored; ``None`` where nothing could change yet."""
     settings, noise = experiment.settings.correction, experiment.noise
     onsets = learner.history[-1]["onset"] if learner.history else []
     triggered = frozenset(index for index, epoch in enumerate(onsets) if epoch is not None)
     if noise is not None:
         triggered &= noise.noisy_classes
     early = learner.epoch < settings.start * experiment.settings.epochs
-    if not settings.enabled or not triggered or early:
+    if not settings.enabled or early:
         return None
-    return Rule(
+    rule = Rule(
         tau=(settings.tau,) * experiment.classes,
         triggered=triggered,
         constraint=settings.constraint,
@@ -216,7 +216,9 @@ def correction_rule(learner: Learner, experiment: Experiment) -> Rule | None:
         any_source=settings.any_source,
         gate=noise.gate if noise is not None else None,
         outline=settings.outline,
+        restoration=noise.restoration if noise is not None else None,
     )
+    return rule if triggered or rule.restorable else None
 
 
 def validate(learner: Learner, experiment: Experiment) -> dict[str, dict[str, object]]:

@@ -99,7 +99,7 @@ def score_rows(
     """
     tally = Tally(classes, torch.device("cpu"))
     given = Tally(classes, torch.device("cpu"))
-    for part, label, _ in predict_rows(model, slices, world.own_rows(rows), world.device):
+    for part, (label, _), _ in predict_rows(model, slices, world.own_rows(rows), world.device):
         prediction = torch.from_numpy(label)
         given.add(prediction, torch.from_numpy(np.array(slices.labels[part])))
         truth = slices.labels if slices.clean is None else slices.clean

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 NAME = "noise.json"
+_MAY_BE_NOTHING = frozenset({"threshold", "bias", "restoration"})
 
 
 def write_noise(folder: Path, noise: Noise) -> None:
@@ -42,9 +43,11 @@ def _without_nan(value: Any) -> Any:
 
 
 def _with_nan(value: Any) -> Any:
-    """The inverse; a threshold and a bias may truly be nothing."""
+    """The inverse; what may truly be nothing stays ``None``."""
     if isinstance(value, dict):
-        return {key: item if key in {"threshold", "bias"} else _with_nan(item) for key, item in value.items()}
+        return {
+            key: item if item is None and key in _MAY_BE_NOTHING else _with_nan(item) for key, item in value.items()
+        }
     if isinstance(value, list):
         return [_with_nan(item) for item in value]
     return math.nan if value is None else value

@@ -14,16 +14,19 @@ import torch
 
 from adelecli.labels.classes import IGNORE
 from adelecli.labels.correction import Change, Rule, add_changes, correct_labels, count_changes, guard_collapse
+from adelecli.labels.omission import count_sure, find_restored
 from adelecli.labels.outline import choose_best, combine_slices
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from numpy.typing import NDArray
 
     from adelecli.training.dataset import Slices
     from adelecli.training.distribution import World
     from adelecli.training.network import MultiScale
+
+    Prediction = tuple[NDArray[np.uint8], NDArray[np.float32]]
 
 BATCH = 32
 
@@ -48,18 +51,24 @@ def predict_probabilities(
 @torch.inference_mode()
 def predict_rows(
     model: MultiScale, slices: Slices, rows: NDArray[np.intp], device: torch.device, outline: float = 0.0
-) -> Iterator[tuple[NDArray[np.intp], NDArray[np.uint8], NDArray[np.float32]]]:
-    """Batches of ``(rows, label [n, H, W], confidence [n, H, W])``; the model must be in eval mode.
+) -> Iterator[tuple[NDArray[np.intp], Prediction, Prediction]]:
+    """Batches of ``(rows, prediction, own)``, both (label, confidence) ``[n, H, W]``; the model must be in eval mode.
 
-    ``outline``: the weight with which they are averaged along the outline of the original labels (``labels.outline``).
+    ``outline``: the weight with which the prediction is averaged along the outline of the original labels (``labels.outline``); ``own``
+    is the network's word without that.
     """
     if outline:
         for part, probabilities in predict_probabilities(model, slices, rows, device):
-            yield part, *choose_best(combine_slices(probabilities, slices.labels[part], outline))
+            yield (
+                part,
+                choose_best(combine_slices(probabilities, slices.labels[part], outline)),
+                choose_best(probabilities),
+            )
         return
     for part, image in _read_batches(slices, rows, device):
         _, label, confidence = model(image)
-        yield part, label.cpu().numpy(), confidence.float().cpu().numpy()
+        answer = label.cpu().numpy(), confidence.float().cpu().numpy()
+        yield part, answer, answer
 
 
 def _read_batches(
@@ -90,17 +99,37 @@ def correct_rows(
     eligible = order[find_eligible(corrected[order], rule) & ~slices.is_trusted[rows[order]]]
     case_of = slices.table["case"][rows]
     for part in _whole_cases(eligible, case_of):
-        predictions = list(predict_rows(model, slices, rows[part], device, rule.outline))
-        labels = np.concatenate([label for _, label, _ in predictions])
-        confidence = np.concatenate([value for _, _, value in predictions])
+        found = list(predict_rows(model, slices, rows[part], device, rule.outline))
+        prediction = join_predictions([answer for _, answer, _ in found])
+        own = join_predictions([answer for _, _, answer in found])
         before = corrected[part]
         case = int(case_of[part[0]])
-        after, cancelled = correct_case(slices, rows[part], before, (labels, confidence), rule, guard)
+        after, cancelled = correct_case(slices, rows[part], before, prediction, rule, guard)
+        after = _restore_classes(slices, rows[part], after, own, rule)
         if cancelled:
             counts.cancelled[slices.case_ids[case]] = cancelled
         counts.changes = add_changes(counts.changes, count_changes(before, after, len(rule.tau)))
         corrected[part] = after
     return corrected, counts
+
+
+def join_predictions(parts: Sequence[Prediction]) -> Prediction:
+    """One prediction of all slices from those of batches."""
+    return np.concatenate([label for label, _ in parts]), np.concatenate([value for _, value in parts])
+
+
+def _restore_classes(
+    slices: Slices, rows: NDArray[np.intp], labels: NDArray[np.uint8], own: Prediction, rule: Rule
+) -> NDArray[np.uint8]:
+    """The corrected ``labels [n, H, W]`` of a case's ``rows`` with the classes that it lacks and should have (``labels.omission``)."""
+    if rule.restoration is None or not rule.restorable:
+        return labels
+    original = np.array(slices.labels[rows])
+    tally = count_sure(original, *own, len(rule.tau))
+    missing = rule.restoration.choose(tally) & rule.restorable
+    missing -= _find_classes(slices, int(slices.table["case"][rows[0]]))  # it may be drawn in slices that are not shown
+    added = find_restored(original, *own, rule.tau, missing)
+    return np.where((labels == 0) & (added > 0), added, labels)
 
 
 def correct_together(
@@ -143,13 +172,13 @@ def correct_case(
     case = int(slices.table["case"][rows[0]])
     if slices.case_ids[case] in slices.trusted:
         return before.copy(), ()
-    gate = rule.gate
-    if gate is not None and not gate.admits(gate.count(np.array(slices.labels[rows]), prediction[0])):
+    original = np.array(slices.labels[rows])
+    if rule.gate is not None and not rule.admits(rule.gate.count(original, prediction[0]), _find_classes(slices, case)):
         return before.copy(), ()
     after = correct_labels(before, *prediction, rule, present=_present(slices, case, rule))
     if guard >= 1:
         return after, ()
-    return guard_collapse(np.array(slices.labels[rows]), after, sorted(rule.triggered), limit=guard)
+    return guard_collapse(original, after, sorted(rule.triggered), limit=guard)
 
 
 def find_eligible(labels: NDArray[np.uint8], rule: Rule) -> NDArray[np.bool_]:
@@ -166,8 +195,10 @@ def _whole_cases(positions: NDArray[np.intp], case_of: NDArray[np.int32]) -> Ite
 
 
 def _present(slices: Slices, case: int, rule: Rule) -> frozenset[int] | None:
-    """The classes of the whole case's original labels; only ``constraint="volume"`` needs them."""
-    if rule.constraint != "volume":
-        return None
+    """The classes of the whole case's original labels, where the rule needs them."""
+    return _find_classes(slices, case) if rule.reach == "volume" else None
+
+
+def _find_classes(slices: Slices, case: int) -> frozenset[int]:
     found = np.unique(slices.labels[slices.rows_of(case)])
     return frozenset(int(i) for i in found if i != IGNORE)
