@@ -31,6 +31,7 @@ from adelecli.pipeline.evidence import ConfidenceSummary, JumpCount, count_areas
 from adelecli.pipeline.inference import ask_network, read_volume, restore_volume, segment_case
 from adelecli.pipeline.options import CorrectKeywords, CorrectOptions, StrPath
 from adelecli.pipeline.records import CaseRecord, Report, Status
+from adelecli.pipeline.restoring import Restorer
 from adelecli.pipeline.resumption import hash_inputs
 from adelecli.pipeline.rules import explain_idleness, make_judge, make_rule
 from adelecli.pipeline.session import Command, Outcome, Session, Treatment
@@ -92,7 +93,7 @@ def prepare_correction(session: Session, masks: Path | None = None) -> Treatment
     if masks is not None:
         refuse_other_ids(table, masks)
     rule = make_rule(session.model.contract, table, options)
-    if not rule.active:
+    if not rule.active and not rule.restorable:
         session.notify(explain_idleness(options))
     return _Corrector(session, table, rule, options.max_change, options.trusted_ids)
 
@@ -113,6 +114,7 @@ class _Work:
 
     ``excess``: how much more the labels disagree with the network than honest ones would; ``None`` where nobody asked. ``gaps``: how
     many slices between labelled ones have no label, and how many pixels they should have had. ``jumps``: see ``JumpCount``.
+    ``restored``: the classes of which the case had nothing and got them as a whole.
     """
 
     after: NDArray[np.uint8]
@@ -123,6 +125,7 @@ class _Work:
     excess: float | None = None
     gaps: tuple[int, float] = (0, 0.0)
     jumps: float | None = None
+    restored: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -147,7 +150,8 @@ class _Corrector:
         geometry, allocate, original = loaded.labels.geometry, self.session.scratch.allocate, loaded.labels.array
         work = self._correct_volume(case, loaded)
         with self.session.clock.stage("count"):
-            refused = any(change.share > self.max_change for change in work.changes[1:])
+            judged = (change for index, change in enumerate(work.changes) if index not in {0, *work.restored})
+            refused = any(change.share > self.max_change for change in judged)
             after = loaded.indices if refused else work.after
             result = restore_volume(self.table, after, original.dtype, allocate)
             status: Status = "quarantined" if refused else "corrected" if any_changed(work.changes) else "unchanged"
@@ -181,7 +185,7 @@ class _Corrector:
         """The rule of the run; for a trusted case one under which nothing may change, so that the network need not be asked."""
         if case.id not in self.trusted:
             return self.rule
-        return replace(self.rule, triggered=frozenset(), gate=None)
+        return replace(self.rule, triggered=frozenset(), gate=None, restoration=None)
 
     def answer(self, case: Case, loaded: _Loaded, numbers: Sequence[int]) -> Iterator[Answer]:
         axis = self.session.model.contract.grid.axis
@@ -200,12 +204,14 @@ class _Corrector:
         present, open_slices = self._find_open_slices(old, rule)
         numbers = range(len(old)) if keep_map else sorted(open_slices)  # a map of confidence needs all of them
         gate, seen, jumps = rule.gate, np.zeros((4, len(self.table) - 1), np.int64), JumpCount()
+        restorer = Restorer(rule, present, geometry, axis, allocate)
         for index, label, sure, own, certain in ask_network(self.session, self, case, loaded, numbers, old[0].size):
             with self.session.clock.stage("correct"):
                 new[index] = correct_labels(old[index], label, sure, rule, present=present)
                 if index in open_slices:
                     jumps.add(index, old[index], own)
                     seen += 0 if gate is None else gate.count(old[index], label)
+                    restorer.add(index, old[index], own, certain)
                 confidence.keep(index, sure)
                 if (
                     index in open_slices
@@ -215,13 +221,15 @@ class _Corrector:
                 let_go(before, after)
         with self.session.clock.stage("count"):
             scale = self._find_scale(old.shape[1:], loaded.volume.geometry)
-            if gate is not None and not gate.admits(seen, scale):
-                after = before  # its labels look like honest ones
+            admitted, restored = rule.admits(seen, present, scale), restorer.choose(scale)
+            if not admitted:  # its labels look like honest ones
+                after = _copy_volume(before, allocate) if restored else before
+            restorer.write(after, restored)
             changes = count_slabs(before, after, len(self.table))
-        excess = None if gate is None else gate.excess(seen, scale)
+        excess = rule.measure_excess(seen, present, scale)
         areas = count_areas(old)
         told = (find_gaps(areas), jumps.measure_excess(count_gap_edges(areas)))
-        return _Work(after, changes, confidence, len(old), len(old) - len(numbers), excess, *told)
+        return _Work(after, changes, confidence, len(old), len(old) - len(numbers), excess, *told, restored)
 
     def _find_scale(self, shape: tuple[int, ...], geometry: Geometry) -> float:
         """Pixels of a slice of the file per pixel of the network's grid, along a side (the geometric mean of both)."""

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from adelecli.errors import ConfigError
 from adelecli.labels.correction import Rule
 from adelecli.labels.gate import Gate
+from adelecli.labels.omission import Restoration
 from adelecli.labels.outline import choose_best, combine_outline
 
 if TYPE_CHECKING:
@@ -40,12 +42,19 @@ def make_rule(contract: Contract, table: ClassTable, options: CorrectOptions) ->
         both = ", ".join(table.names[index] for index in sorted(named & protect))
         raise ConfigError(f"{both}: both in `classes` and in `protect`", remedy="leave it in one of them")
     constraint, outline = options.constraint or contract.constraint, contract.outline
-    gate = contract.gate
-    if gate is None or named:  # who names classes has judged the cases
-        return Rule(tuple(tau), (named or triggered) - {0}, constraint, protect=protect, outline=outline)
-    network = tuple(math.nan if value is None else value for value in gate.network)
-    judge = Gate(network, gate.threshold, gate.factor)
-    return Rule(tuple(tau), triggered - {0}, constraint, protect=protect, gate=judge, outline=outline)
+    rule = Rule(tuple(tau), (named or triggered) - {0}, constraint, protect=protect, outline=outline)
+    if named:  # who names classes has judged the cases
+        return rule
+    restoration = Restoration(_read_numbers(contract.restore)) if contract.restore is not None else None
+    if contract.gate is None:
+        return replace(rule, restoration=restoration)
+    judge = Gate(_read_numbers(contract.gate.network), contract.gate.threshold, contract.gate.factor)
+    return replace(rule, gate=judge, restoration=restoration)
+
+
+def _read_numbers(values: tuple[float | None, ...]) -> tuple[float, ...]:
+    """What a contract says of each foreground class; JSON has no NaN, which means that it says nothing."""
+    return tuple(math.nan if value is None else value for value in values)
 
 
 def make_judge(rule: Rule, slices: NDArray[np.uint8]) -> Judge | None:

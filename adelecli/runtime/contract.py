@@ -109,7 +109,7 @@ class Tiles(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class GateEntry(msgspec.Struct, frozen=True, kw_only=True):
-    """Which cases look noisy enough to be corrected (`labels.excess.Gate`).
+    """Which cases look noisy enough to be corrected (`labels.gate.Gate`).
 
     ``network``: per foreground class the disagreement of two networks, ``None`` for a class that does not judge;
     ``threshold``: the least excess of a case that is corrected. ``factor``: per foreground class, by what the disagreement of honest
@@ -130,7 +130,9 @@ class Contract(msgspec.Struct, frozen=True, kw_only=True):
     the multiple to which the graph itself pads its sizes, ``padding``: by repetition of the border, or with zeros.
     ``batch``: the only batch size that the graph takes (``None``: any). ``tiles``: ``None`` takes whole slices.
     ``precision``: of the arithmetic in the graph; inputs and outputs are float32 in any case. ``gate``: ``None`` corrects every
-    case. ``outline``: the weight with which predictions are averaged along the outline of the label (`labels.outline`).
+    case. ``outline``: the weight with which predictions are averaged along the outline of the label (`labels.outline`). ``restore``: per
+    foreground class the sure pixels per slice, on the network's grid, from which on a case that lacks it gets it back under the constraint
+    ``none`` (`labels.omission`; ``None``: never); without the list, ``none`` lets single pixels take any class.
 
     ``run`` says where the weights come from (``id``, ``data``: fingerprint of all training inputs, ``versions``...),
     ``parity`` how the export was proved, ``validation`` what was measured at export, ``weights_sha256`` is
@@ -156,6 +158,7 @@ class Contract(msgspec.Struct, frozen=True, kw_only=True):
     constraint: Constraint
     outline: Share = 0.0
     gate: GateEntry | None = None
+    restore: tuple[Positive | None, ...] | None = None
     run: dict[str, Any]
     parity: dict[str, Any]
     validation: dict[str, Any] = {}
@@ -234,8 +237,7 @@ def _find_faults(contract: Contract) -> Iterator[str]:
             yield f"`channels[{i}].percentiles` do not ascend"
         if channel.clip is not None and channel.clip[0] >= channel.clip[1]:
             yield f"`channels[{i}].clip` does not ascend"
-    if contract.gate is not None:
-        yield from _find_gate_faults(contract.gate, len(contract.classes) - 1)
+    yield from _find_gate_faults(contract)
     if not contract.scales:
         yield "`scales` is empty"
     if contract.grid.canvas is not None and math.prod(contract.grid.canvas) > MAX_CANVAS:
@@ -245,10 +247,14 @@ def _find_faults(contract: Contract) -> Iterator[str]:
     yield from _find_non_finite(msgspec.to_builtins(contract), "")
 
 
-def _find_gate_faults(gate: GateEntry, expected: int) -> Iterator[str]:
-    for field, entries in (("network", gate.network), ("factor", gate.factor or (1.0,) * expected)):
-        if len(entries) != expected:
-            yield f"`gate.{field}` has {len(entries)} entries for {expected} foreground classes"
+def _find_gate_faults(contract: Contract) -> Iterator[str]:
+    foreground, gate = len(contract.classes) - 1, contract.gate
+    entries = {"restore": contract.restore}
+    if gate is not None:
+        entries |= {"gate.network": gate.network, "gate.factor": gate.factor or None}
+    for field, values in entries.items():
+        if values is not None and len(values) != foreground:
+            yield f"`{field}` has {len(values)} entries for {foreground} foreground classes"
 
 
 def _find_class_faults(contract: Contract) -> Iterator[str]:

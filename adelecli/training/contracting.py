@@ -65,6 +65,7 @@ def make_contract(finished: FinishedRun, scales: tuple[Scale, ...], options: Exp
         constraint=settings.correction.constraint,
         outline=settings.correction.outline,
         gate=None if options.triggered else _describe_gate(finished.noise),
+        restore=None if options.triggered else _describe_restoration(finished.noise),
         run=run,
         parity=proof.parity,
         validation=proof.validation,
@@ -91,7 +92,16 @@ def _describe_gate(noise: Noise | None) -> GateEntry | None:
     if gate is None:
         return None
     return GateEntry(
-        network=tuple(None if math.isnan(value) else value for value in gate.network),
+        network=_write_numbers(gate.network),
         threshold=gate.threshold,
         factor=gate.factor,
     )
+
+
+def _describe_restoration(noise: Noise | None) -> tuple[float | None, ...] | None:
+    return None if noise is None or noise.restoration is None else _write_numbers(noise.restoration.least)
+
+
+def _write_numbers(values: tuple[float, ...]) -> tuple[float | None, ...]:
+    """NaN, which JSON does not have, as null."""
+    return tuple(None if math.isnan(value) else value for value in values)

@@ -53,7 +53,19 @@ def test_the_json_form_does_not_depend_on_the_order_of_entries():
     assert encode_contract(one) == encode_contract(other)
 
 
-OPTIONAL = {"dims", "orientation", "flips", "padding", "batch", "tiles", "precision", "validation", "outline", "gate"}
+OPTIONAL = {
+    "dims",
+    "orientation",
+    "flips",
+    "padding",
+    "batch",
+    "tiles",
+    "precision",
+    "validation",
+    "outline",
+    "gate",
+    "restore",
+}
 
 
 @pytest.mark.parametrize("field", sorted(set(Contract.__struct_fields__) - OPTIONAL))

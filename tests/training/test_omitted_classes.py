@@ -1,0 +1,74 @@
+"""A class hidden from some cases is found while the noise is measured, and given back by the run and by its file."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import nibabel as nib
+import numpy as np
+import pytest
+from conftest_training import SMALL, Folders, write_data
+
+from adelecli.pipeline.correction import correct
+from adelecli.store.collection import open_store
+from adelecli.training.exporter import export
+from adelecli.training.noisefile import read_noise
+from adelecli.training.trainer import TrainResult, train
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+HIDDEN = ("case2", "case7")
+DISC = 2
+ASKED = (*SMALL, "noise.enabled=true", "noise.steps=80", "correction.constraint=none", "data.val_share=0")
+
+
+@pytest.fixture(scope="module")
+def lacking(tmp_path_factory: pytest.TempPathFactory) -> Folders:
+    """Fourteen cases; two of them lack the disc altogether."""
+    folders = write_data(tmp_path_factory.mktemp("lacking"), cases=14)
+    for case in HIDDEN:
+        path = folders.masks / f"{case}.nii.gz"
+        image = nib.load(path)
+        labels = np.asarray(image.dataobj).copy()
+        labels[labels == DISC] = 0
+        nib.save(nib.Nifti1Image(labels, image.affine), path)
+    return folders
+
+
+@pytest.fixture(scope="module")
+def result(lacking: Folders) -> TrainResult:
+    return train(lacking.masks, out=lacking.root / "runs", set=ASKED, epochs=6, seed=1, device="cpu")
+
+
+def measure_disc(folders: Folders, case: str, labels: np.ndarray) -> float:
+    """IoU of the disc with the truth."""
+    truth = np.asarray(nib.load(folders.clean / f"{case}.nii.gz").dataobj).T == DISC
+    return float(np.count_nonzero((labels == DISC) & truth) / np.count_nonzero((labels == DISC) | truth))
+
+
+def test_the_measurement_finds_the_cases(result: TrainResult) -> None:
+    """Both of them and no other, and the square is not missed anywhere."""
+    noise = read_noise(result.folder)
+    assert noise is not None
+    assert noise.omitted == (0, len(HIDDEN))
+    assert noise.restoration is not None
+    assert noise.restoration.classes == {DISC}
+
+
+def test_the_run_gives_the_class_back(lacking: Folders, result: TrainResult) -> None:
+    """In the labels that the run ends with, most of the disc is where it truly is."""
+    labels = open_store(result.folder / "labels.zarr")
+    for case in HIDDEN:
+        assert measure_disc(lacking, case, labels.read(case)) > 0.6
+        assert not (labels.read(case, "original") == DISC).any()
+
+
+def test_the_file_gives_the_class_back(lacking: Folders, result: TrainResult, tmp_path: Path) -> None:
+    """``correct`` with the exported model and nothing else, and leaves the discs of the others nearly as they are."""
+    model = export(result.folder, out=tmp_path / "model.onnx").path
+    correct(lacking.masks, out=tmp_path / "cleaned.zarr", model=model)
+    store = open_store(tmp_path / "cleaned.zarr")
+    for case in HIDDEN:
+        assert measure_disc(lacking, case, store.read(case)) > 0.6
+    assert measure_disc(lacking, "case0", store.read("case0")) > 0.9
