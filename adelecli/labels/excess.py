@@ -109,7 +109,7 @@ class Noise:
     """The noise of a data set: per class, the share of cases that look clean, the excess per case, and the gate that follows.
 
     Trusted cases are left out of all of it. ``restoration``: when a class that a case lacks is restored (``labels.omission``), ``omitted``:
-    in how many cases each class 1..K-1 looks omitted; ``None`` and empty where nobody asked.
+    the cases in which each class 1..K-1 looks omitted; ``None`` and empty where nobody asked.
     """
 
     classes: tuple[ClassNoise, ...]
@@ -117,7 +117,7 @@ class Noise:
     excess: tuple[float, ...]
     threshold: float | None
     restoration: Restoration | None = None
-    omitted: tuple[int, ...] = ()
+    omitted: tuple[tuple[str, ...], ...] = ()
 
     @property
     def noisy_classes(self) -> frozenset[int]:

@@ -154,7 +154,7 @@ def _compare(
     counts = _count_cases(experiment, views, shifts, offsets=False).counts if any(shifts) else found.counts
     noise = estimate_noise(counts, trusted=trusted, seed=experiment.settings.seed)
     if experiment.settings.correction.constraint == "none":
-        noise = _add_omissions(noise, found.sure[~trusted])
+        noise = _add_omissions(noise, found.sure[~trusted], [slices.case_ids[case] for case in cases[~trusted]])
     if not calibrated:
         return noise
     biases = estimate_bias(*found.offsets, trusted)
@@ -164,11 +164,12 @@ def _compare(
     return replace(noise, classes=tuple(entries))
 
 
-def _add_omissions(noise: Noise, sure: NDArray[np.int64]) -> Noise:
-    """``noise`` with what the cases' ``count_sure`` ``[cases, 3, K - 1]`` say of classes that were left out."""
+def _add_omissions(noise: Noise, sure: NDArray[np.int64], cases: list[str]) -> Noise:
+    """``noise`` with what the ``cases``' ``count_sure`` ``[cases, 3, K - 1]`` say of classes that were left out."""
     restoration = learn_restoration(sure, np.array([entry.judged for entry in noise.classes]))
     found = find_omitted(sure, restoration.least)
-    return replace(noise, restoration=restoration, omitted=tuple(int(n) for n in found.sum(0)))
+    omitted = tuple(tuple(cases[row] for row in np.flatnonzero(column)) for column in found.T)
+    return replace(noise, restoration=restoration, omitted=omitted)
 
 
 @dataclass(frozen=True)
@@ -259,7 +260,9 @@ def _tell_bias(experiment: Experiment, noise: Noise) -> None:
 
 
 def _tell_omissions(experiment: Experiment, noise: Noise) -> None:
-    for name, count in zip(experiment.names[1:], noise.omitted, strict=False):
-        if count:
-            cases = f"{count} case{'s' if count > 1 else ''} that lack{'s' if count == 1 else ''} it"
-            experiment.progress(Progress("noise", notice=f"class {name}: looks omitted in {cases}"))
+    for name, cases in zip(experiment.names[1:], noise.omitted, strict=False):
+        if cases:
+            told = (
+                f"class {name}: looks omitted in {len(cases)} of the cases that lack it; their background is not learnt"
+            )
+            experiment.progress(Progress("noise", notice=told))
