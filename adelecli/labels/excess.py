@@ -105,11 +105,23 @@ class ClassNoise:
 
 
 @dataclass(frozen=True)
+class Omission:
+    """A class that looks left out of a case: its ``index`` (from 1), and in which ``box`` of the case it is seen.
+
+    ``box``: first and last + 1 of the case's slices, and of rows and columns of the network's grid.
+    """
+
+    case: str
+    index: int
+    box: tuple[int, ...]
+
+
+@dataclass(frozen=True)
 class Noise:
     """The noise of a data set: per class, the share of cases that look clean, the excess per case, and the gate that follows.
 
     Trusted cases are left out of all of it. ``restoration``: when a class that a case lacks is restored (``labels.omission``), ``omitted``:
-    the cases in which each class 1..K-1 looks omitted; ``None`` and empty where nobody asked.
+    what looks left out of which case; ``None`` and empty where nobody asked.
     """
 
     classes: tuple[ClassNoise, ...]
@@ -117,7 +129,7 @@ class Noise:
     excess: tuple[float, ...]
     threshold: float | None
     restoration: Restoration | None = None
-    omitted: tuple[tuple[str, ...], ...] = ()
+    omitted: tuple[Omission, ...] = ()
 
     @property
     def noisy_classes(self) -> frozenset[int]:

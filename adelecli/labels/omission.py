@@ -1,14 +1,16 @@
-"""Classes that a case lacks altogether although a network that learnt from the other cases plainly sees them.
+"""Classes that a case lacks altogether although networks that learnt from the other cases see them there.
 
-Why: an organ that somebody forgot to draw is no outline in the wrong place. It disagrees with the network as much as a label can, says
-nothing of how well the rest of the case is drawn, and no outline can be moved to mend it. So it is judged by itself: by whether the
-network is sure of about as much of the class as the cases show that have it. What must hold: only a class of which a case holds not
-one pixel is ever restored, and only over background; a case that truly lacks it, of which a network sees a faint piece at most,
-stays as it is; all is a function of counts, so that a volume can be judged slice by slice.
+Why: an organ that somebody forgot to draw is no outline in the wrong place. It disagrees with a network as much as a label can, says
+nothing of how well the rest of the case is drawn, and no outline can be moved to mend it. So it is judged by itself: by whether as much of
+the class is seen as in cases that have it. What must hold: only a class of which a case holds not one pixel is ever taken for omitted,
+and only background is given to it; a case that truly lacks it, of which a network sees a faint piece at most, stays as it is; slices
+add up, so that a volume can be judged one by one.
 
-The weight of a class in a case: its *sure* pixels, those of which it is the network's own best class with more than ``SURE``,
-per slice that holds any. A class is taken for omitted where the case lacks it and its weight reaches ``SHARE`` of the median weight
-over the cases that have it. What is restored are the pixels that the network calls so above the class's tau.
+Two questions, two measures. *While the noise is measured*, by a network that has not seen the case: a class that a third of the cases
+lack is seen with two thirds of its probability at best, in every case alike. So what counts is the class's summed probability, its *mass*,
+next to that of the cases that have it. *When labels are corrected*: a model that was not taught the omissions is as sure as of anything
+else, and what it would add must be as large as what is drawn elsewhere. Both are compared per slice, by the mean over the slices in
+which each counts as much as it holds (sum of squares / sum): stray pixels in many slices weigh nothing, and an organ's poles little.
 """
 
 from __future__ import annotations
@@ -22,82 +24,98 @@ import numpy.typing as npt
 
 from adelecli.labels.classes import IGNORE, IndexArray
 
-SURE = 0.7
-"""A pixel counts for a class above this probability: a class that is not there is seen faintly, if at all."""
-SHARE = 0.75
-"""How much of the median weight of those that have the class a case must reach: networks that learnt from omissions see a little less."""
+SHARE = 0.5
+"""Of the median of the cases that have the class, a case that lacks it must reach this much: organs differ in size by less than half."""
 LEAST_CASES = 10
-"""Of a class that fewer cases than this have, nobody knows how large it is."""
+"""Of a class that fewer cases than this show, nobody knows how large it is."""
+LEAST_INSIDE = 0.4
+"""Networks of whose mass less than this lies inside the drawn class, in the cases that have it, do not know it."""
 
-_Tally = npt.NDArray[np.int64]
+_Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class Restoration:
-    """When a class that a case lacks is restored: from the weight ``least`` on, per class 1..K-1; NaN: never."""
+    """When a class that a case lacks is restored: from ``least`` pixels per slice on, per class 1..K-1; NaN: never."""
 
     least: tuple[float, ...]
 
     @property
     def classes(self) -> frozenset[int]:
         """The indices (from 1) of the classes that may be restored."""
-        return frozenset(index for index, weight in enumerate(self.least, 1) if not math.isnan(weight))
+        return frozenset(index for index, size in enumerate(self.least, 1) if not math.isnan(size))
 
-    def choose(self, tally: _Tally, scale: float = 1.0) -> frozenset[int]:
-        """The classes to restore in a case, from its ``count_sure``.
+    def choose(self, sizes: _Floats, scale: float = 1.0) -> frozenset[int]:
+        """Which classes are large enough, from ``sum_sizes`` ``[2, K - 1]`` of what a case would get.
 
         ``scale``: pixels of the counted arrays per pixel of the network's grid, along a side.
         """
-        return frozenset(np.flatnonzero(find_omitted(tally[None], self.least, scale)[0]) + 1)
+        return frozenset((np.flatnonzero(weigh(sizes) >= np.array(self.least) * scale**2) + 1).tolist())
 
 
-def count_sure(
-    labels: IndexArray, prediction: IndexArray, confidence: npt.NDArray[np.floating[Any]], n_classes: int
-) -> _Tally:
-    """Pixels of each class 1..K-1 in ``labels``, sure ones of the prediction, slices that hold these: ``[3, K - 1]``; slices add up.
+@dataclass(frozen=True)
+class Sight:
+    """What is drawn and what is seen of each class 1..K-1 in each case, all with the cases first.
 
-    All arrays are ``[S, H, W]`` or ``[H, W]``; ``confidence`` is the probability of ``prediction``. Ignored pixels are left out.
+    ``drawn``: ``sum_sizes`` of the labels ``[cases, 2, K - 1]``, ``seen``: ``sum_masses`` ``[cases, 2, K - 1]``, ``inside``: the part of the
+    mass that lies in the drawn class ``[cases, K - 1]``, all of the slices that were looked at. ``held``: whether the case has the class
+    in any slice.
     """
-    sure = (confidence > SURE) & (labels != IGNORE)
-    tally = np.zeros((3, n_classes - 1), np.int64)
-    for c in range(1, n_classes):
-        seen = sure & (prediction == c)
-        tally[:, c - 1] = (
-            np.count_nonzero(labels == c),
-            np.count_nonzero(seen),
-            np.count_nonzero(seen.any(axis=(-1, -2))),
-        )
-    return tally
+
+    drawn: _Floats
+    seen: _Floats
+    inside: _Floats
+    held: npt.NDArray[np.bool_]
 
 
-def weigh(tallies: _Tally, scale: float = 1.0) -> npt.NDArray[np.float64]:
-    """The weight of each class in each case ``[..., K - 1]`` from ``count_sure`` ``[..., 3, K - 1]``; 0 where nothing is sure."""
-    sure, planes = tallies[..., 1, :], tallies[..., 2, :]
-    return np.asarray(sure / np.maximum(planes, 1) / scale**2, np.float64)
+def sum_sizes(indices: IndexArray, n_classes: int) -> _Floats:
+    """Sum and sum of squares over slices of each class's pixels ``[2, K - 1]``; ``indices`` are ``[S, H, W]`` or ``[H, W]``."""
+    slices = indices.reshape(-1, *indices.shape[-2:])
+    sizes = [np.bincount(one.ravel(), minlength=256)[1:n_classes] for one in slices]
+    return _sum_powers(np.array(sizes, np.float64).reshape(-1, n_classes - 1))
 
 
-def learn_restoration(tallies: _Tally, known: npt.NDArray[np.bool_]) -> Restoration:
-    """What weight a class must reach to be restored, from all cases' ``count_sure`` ``[cases, 3, K - 1]``.
+def sum_masses(probabilities: npt.NDArray[np.floating[Any]], labels: IndexArray) -> tuple[_Floats, _Floats]:
+    """The same ``[2, K - 1]`` of each class's summed probability, and what of it lies in the class as drawn ``[K - 1]``.
 
-    ``known [K - 1]``: the classes of which the network may be believed. A class is not restored where fewer than ``LEAST_CASES`` have
-    it, where the network is sure of none of it in half of those, or where no case looks as if it were omitted.
+    ``probabilities`` are ``[S, K, H, W]``, ``labels`` ``[S, H, W]``; ignored pixels are left out.
     """
-    drawn, weights = tallies[:, 0] > 0, weigh(tallies)
-    least = np.full(tallies.shape[-1], np.nan)
-    for index in np.flatnonzero(known & (drawn.sum(0) >= LEAST_CASES)):
-        median = float(np.median(weights[drawn[:, index], index]))
-        if median > 0:
-            least[index] = SHARE * median
-    least[~find_omitted(tallies, least).any(0)] = math.nan
-    return Restoration(tuple(least.tolist()))
+    foreground = probabilities[:, 1:].astype(np.float64) * (labels != IGNORE)[:, None]
+    inside = [float(foreground[:, c - 1][labels == c].sum()) for c in range(1, probabilities.shape[1])]
+    return _sum_powers(foreground.sum((2, 3))), np.array(inside)
 
 
-def find_omitted(tallies: _Tally, least: npt.ArrayLike, scale: float = 1.0) -> npt.NDArray[np.bool_]:
-    """Which classes look omitted in which case ``[cases, K - 1]``: not drawn, and of the weight ``least [K - 1]`` or more (NaN: never)."""
-    return np.asarray((tallies[:, 0] == 0) & (weigh(tallies, scale) >= np.asarray(least)), np.bool_)
+def _sum_powers(values: _Floats) -> _Floats:
+    return np.stack([values.sum(0), (values**2).sum(0)])
 
 
-def keep_present(counts: _Tally, present: frozenset[int]) -> _Tally:
+def weigh(sums: _Floats) -> _Floats:
+    """The mean per slice, each slice weighted by what it holds, ``[..., K - 1]`` of sums ``[..., 2, K - 1]``; 0 of nothing."""
+    total, squares = sums[..., 0, :], sums[..., 1, :]
+    return np.divide(squares, total, out=np.zeros_like(total), where=total > 0)
+
+
+def find_omissions(sight: Sight) -> tuple[npt.NDArray[np.bool_], Restoration]:
+    """Which class looks omitted in which case ``[cases, K - 1]``, and how large a class must be to be restored.
+
+    A class is never restored where fewer than ``LEAST_CASES`` cases show it, where the networks do not know it, or where no case looks
+    as if it were omitted: labels that lack nothing give no licence to add anything to others.
+    """
+    classes = sight.held.shape[1]
+    omitted, least = np.zeros(sight.held.shape, np.bool_), np.full(classes, np.nan)
+    sizes, masses = weigh(sight.drawn), weigh(sight.seen)
+    for c in range(classes):
+        shown = sizes[:, c] > 0
+        mass = float(sight.seen[shown, 0, c].sum())
+        if np.count_nonzero(shown) < LEAST_CASES or sight.inside[shown, c].sum() < LEAST_INSIDE * mass or mass == 0:
+            continue
+        omitted[:, c] = ~sight.held[:, c] & (masses[:, c] >= SHARE * np.median(masses[shown, c]))
+        if omitted[:, c].any():
+            least[c] = SHARE * np.median(sizes[shown, c])
+    return omitted, Restoration(tuple(least.tolist()))
+
+
+def keep_present(counts: npt.NDArray[np.int64], present: frozenset[int]) -> npt.NDArray[np.int64]:
     """``counts [..., K - 1]`` with 0 for the classes that are not ``present``."""
     held = np.isin(np.arange(1, counts.shape[-1] + 1), sorted(present))
     return np.asarray(counts * held, np.int64)

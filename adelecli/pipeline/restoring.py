@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from adelecli.labels.omission import count_sure, find_restored
+from adelecli.labels.omission import find_restored, sum_sizes
 from adelecli.pipeline.evidence import cut_slices
 from adelecli.scratch import cut_slabs, let_go
 
@@ -32,7 +32,7 @@ class Restorer:
 
     def __init__(self, rule: Rule, present: frozenset[int], geometry: Geometry, axis: Axis, allocate: Allocate) -> None:
         self._rule, self._classes = rule, rule.restorable - present
-        self._tally = np.zeros((3, len(rule.tau) - 1), np.int64)
+        self._sizes = np.zeros((2, len(rule.tau) - 1))
         self._offered: NDArray[np.uint8] | None = None
         if self._classes:
             self._offered = allocate(geometry.shape, np.dtype(np.uint8))
@@ -45,15 +45,16 @@ class Restorer:
         """Count the slice ``index`` and keep what it would get; the network's own label and confidence [H, W]."""
         if self._offered is None:
             return
-        self._tally += count_sure(labels, own, certain, len(self._rule.tau))
-        self._slices[index] = find_restored(labels, own, certain, self._rule.tau, self._classes)
+        added = find_restored(labels, own, certain, self._rule.tau, self._classes)
+        self._sizes += sum_sizes(added, len(self._rule.tau))
+        self._slices[index] = added
         let_go(self._offered)
 
     def choose(self, scale: float) -> frozenset[int]:
         """The classes that the case gets back; ``scale`` as in ``Restoration.choose``."""
         if self._rule.restoration is None or self._offered is None:
             return frozenset()
-        return self._rule.restoration.choose(self._tally, scale) & self._classes
+        return self._rule.restoration.choose(self._sizes, scale) & self._classes
 
     def write(self, labels: NDArray[np.uint8], chosen: frozenset[int]) -> None:
         """Write the classes ``chosen`` into the corrected ``labels`` [Z, Y, X], over background alone."""

@@ -18,13 +18,13 @@ from adelecli.labels.bias import estimate_bias, find_shifts, measure_offsets, mo
 from adelecli.labels.classes import IGNORE
 from adelecli.labels.excess import LEAST_TRUSTED, Counts, Noise, estimate_noise
 from adelecli.labels.gate import count_overlap
-from adelecli.labels.omission import count_sure, find_omitted, keep_present, learn_restoration
 from adelecli.labels.outline import choose_best, combine_slices
 from adelecli.progress import Progress
 from adelecli.training.dataset import find_training_rows
 from adelecli.training.loop import Experiment, train_epoch
 from adelecli.training.network import MultiScale
 from adelecli.training.noisefile import read_noise, write_noise
+from adelecli.training.omissions import Lookout, add_omissions, find_held, tell_omissions
 from adelecli.training.relabelling import predict_probabilities
 from adelecli.training.settings import CorrectionSettings, LossSettings
 
@@ -75,7 +75,7 @@ def measure_noise(experiment: Experiment, start: Callable[[Experiment], Learner]
             break
     write_noise(folder, noise)
     _tell_bias(experiment, noise)
-    _tell_omissions(experiment, noise)
+    tell_omissions(experiment, noise)
     return noise
 
 
@@ -145,16 +145,24 @@ def _compare(
     cases = choose_cases(np.array(sorted(half_of)), known, experiment.settings.noise.cases)
     trusted = known[cases]
     calibrated = bool(np.count_nonzero(trusted) >= LEAST_TRUSTED)
+    apart = experiment.settings.correction.constraint == "none"
+    held = np.ones((len(cases), experiment.classes - 1), np.bool_)
+    if apart:
+        held = np.array([find_held(slices, case, experiment.classes) for case in cases.tolist()])
+    whole = known[cases] | ~held.all(1)
     views = [
-        _View(models[half_of[case]], models[1 - half_of[case]], _rows_of(slices, rows, case, whole=known[case]))
-        for case in cases.tolist()
+        _View(
+            models[half_of[case]], models[1 - half_of[case]], _rows_of(slices, rows, case, whole=bool(all_of_it)), here
+        )
+        for case, all_of_it, here in zip(cases.tolist(), whole, held, strict=True)
     ]
     found = _count_cases(experiment, views, (), offsets=calibrated)
     shifts = find_shifts(*found.offsets, trusted) if calibrated else ()
     counts = _count_cases(experiment, views, shifts, offsets=False).counts if any(shifts) else found.counts
     noise = estimate_noise(counts, trusted=trusted, seed=experiment.settings.seed)
-    if experiment.settings.correction.constraint == "none":
-        noise = _add_omissions(noise, found.sure[~trusted], [slices.case_ids[case] for case in cases[~trusted]])
+    if apart:
+        sight = found.lookout.sum_up(held)
+        noise = add_omissions(noise, experiment, cases, sight, lambda case: models[half_of[case]])
     if not calibrated:
         return noise
     biases = estimate_bias(*found.offsets, trusted)
@@ -164,25 +172,24 @@ def _compare(
     return replace(noise, classes=tuple(entries))
 
 
-def _add_omissions(noise: Noise, sure: NDArray[np.int64], cases: list[str]) -> Noise:
-    """``noise`` with what the ``cases``' ``count_sure`` ``[cases, 3, K - 1]`` say of classes that were left out."""
-    restoration = learn_restoration(sure, np.array([entry.judged for entry in noise.classes]))
-    found = find_omitted(sure, restoration.least)
-    omitted = tuple(tuple(cases[row] for row in np.flatnonzero(column)) for column in found.T)
-    return replace(noise, restoration=restoration, omitted=omitted)
-
-
 @dataclass(frozen=True)
 class _View:
-    """A case as the network that has not seen it (``fresh``) and the one that has (``seen``) look at it: its ``rows``."""
+    """A case as the network that has not seen it (``fresh``) and the one that has (``seen``) look at it: its ``rows``.
+
+    ``held [K - 1]``: the classes by which its labels are judged.
+    """
 
     fresh: MultiScale
     seen: MultiScale
     rows: NDArray[np.intp]
+    held: NDArray[np.bool_]
 
 
 def _rows_of(slices: Slices, rows: NDArray[np.intp], case: int, *, whole: bool) -> NDArray[np.intp]:
-    """The ``rows`` of a case, or with ``whole`` all of its labelled ones: trusted cases are few, and all of their slices are right."""
+    """The ``rows`` of a case, or with ``whole`` all of its labelled ones.
+
+    Trusted cases are few, and all of their slices are right; and whether a class was left out does not show in one slice.
+    """
     pool = slices.rows_of(case) if whole else rows[slices.table["case"][rows] == case]
     labelled: NDArray[np.intp] = pool[slices.table["foreground"][pool]]  # as all of ``rows`` are
     return labelled
@@ -193,24 +200,23 @@ class _Found:
     """What is known of each case.
 
     ``counts``: what ``estimate_noise`` needs. ``offsets``: how far the labels' outlines lie from those of the predictions as they are
-    (``labels.bias``), where they were asked for. ``sure``: ``labels.omission.count_sure``.
+    (``labels.bias``), where they were asked for. ``lookout``: what is seen of the classes, drawn or not.
     """
 
     counts: Counts
     offsets: tuple[NDArray[np.float64], NDArray[np.int64]]
-    sure: NDArray[np.int64]
+    lookout: Lookout
 
 
 def _count_cases(experiment: Experiment, views: list[_View], shifts: tuple[float, ...], *, offsets: bool) -> _Found:
     """What is to be known of each case, by predictions whose outlines are moved by ``shifts``.
 
-    Under ``constraint="none"`` a class that a case lacks is not counted: it is judged as an omission.
+    A class by which a case is not judged is not counted: it is judged as an omission.
     """
     slices, classes, outline = experiment.slices, experiment.classes, experiment.settings.correction.outline
     table: list[tuple[NDArray[np.int64], ...]] = []
     sums: list[tuple[NDArray[np.float64], NDArray[np.int64]]] = []
-    sure: list[NDArray[np.int64]] = []
-    apart = experiment.settings.correction.constraint == "none"
+    lookout = Lookout(classes)
     for view in views:
         labels = np.array(slices.labels[view.rows])
         fresh, seen = (
@@ -221,16 +227,13 @@ def _count_cases(experiment: Experiment, views: list[_View], shifts: tuple[float
         agreed, either, area, edges = count_overlap(labels, expected, classes)
         drawn = np.where(labels == IGNORE, labels, choose_best(seen)[0])  # as if the other network had drawn the labels
         shared, shown, _, _ = count_overlap(drawn, _move(fresh, drawn, outline), classes)
-        entry = (agreed, either, shared, shown, area, edges)
-        own = choose_best(fresh)
-        sure.append(count_sure(labels, *own, classes))
-        present = frozenset((np.flatnonzero(sure[-1][0]) + 1).tolist())
-        table.append(tuple(keep_present(values, present) for values in entry) if apart else entry)
+        table.append(tuple(values * view.held for values in (agreed, either, shared, shown, area, edges)))
+        lookout.add(labels, fresh)
         if offsets:
-            sums.append(measure_offsets(labels, own[0], classes))
+            sums.append(measure_offsets(labels, choose_best(fresh)[0], classes))
     counts = Counts(*(np.array(column) for column in zip(*table, strict=True)))
     moved = np.array([one for one, _ in sums]), np.array([one for _, one in sums], np.int64)
-    return _Found(counts, moved, np.array(sure))
+    return _Found(counts, moved, lookout)
 
 
 def _move(probabilities: NDArray[np.float32], labels: NDArray[np.uint8], outline: float) -> NDArray[np.uint8]:
@@ -257,12 +260,3 @@ def _tell_bias(experiment: Experiment, noise: Noise) -> None:
             size = "large" if pixels > 0 else "small"
             moved = "; its outlines are moved back before anything is learnt from them" if entry.shift else ""
             experiment.progress(Progress("noise", notice=f"class {name}: drawn {abs(pixels)} px too {size}{moved}"))
-
-
-def _tell_omissions(experiment: Experiment, noise: Noise) -> None:
-    for name, cases in zip(experiment.names[1:], noise.omitted, strict=False):
-        if cases:
-            told = (
-                f"class {name}: looks omitted in {len(cases)} of the cases that lack it; their background is not learnt"
-            )
-            experiment.progress(Progress("noise", notice=told))

@@ -14,7 +14,7 @@ import torch
 
 from adelecli.labels.classes import IGNORE
 from adelecli.labels.correction import Change, Rule, add_changes, correct_labels, count_changes, guard_collapse
-from adelecli.labels.omission import count_sure, find_restored
+from adelecli.labels.omission import find_restored, sum_sizes
 from adelecli.labels.outline import choose_best, combine_slices
 
 if TYPE_CHECKING:
@@ -125,11 +125,12 @@ def _restore_classes(
     if rule.restoration is None or not rule.restorable:
         return labels
     original = np.array(slices.labels[rows])
-    tally = count_sure(original, *own, len(rule.tau))
-    missing = rule.restoration.choose(tally) & rule.restorable
-    missing -= _find_classes(slices, int(slices.table["case"][rows[0]]))  # it may be drawn in slices that are not shown
+    missing = rule.restorable - _find_classes(
+        slices, int(slices.table["case"][rows[0]])
+    )  # not in slices that are not shown either
     added = find_restored(original, *own, rule.tau, missing)
-    return np.where((labels == 0) & (added > 0), added, labels)
+    chosen = rule.restoration.choose(sum_sizes(added, len(rule.tau)))
+    return np.where((labels == 0) & np.isin(added, sorted(chosen)), added, labels)
 
 
 def correct_together(
