@@ -57,9 +57,9 @@ class Restoration:
 class Sight:
     """What is drawn and what is seen of each class 1..K-1 in each case, all with the cases first.
 
-    ``drawn``: ``sum_sizes`` of the labels ``[cases, 2, K - 1]``, ``seen``: ``sum_masses`` ``[cases, 2, K - 1]``, ``inside``: the part of the
-    mass that lies in the drawn class ``[cases, K - 1]``, all of the slices that were looked at. ``held``: whether the case has the class
-    in any slice.
+    ``drawn``: ``sum_sizes`` of the labels, ``seen``: ``sum_masses``, both ``[cases, 2, K - 1]``; ``inside``: the part of the mass that lies
+    in the drawn class ``[cases, K - 1]``; all of the slices that were looked at. ``held``: whether the case has the class in any slice
+    ``[cases, K - 1]``.
     """
 
     drawn: _Floats
