@@ -40,7 +40,7 @@ class Rule:
     not (the reference code's half for natural images); the prediction must still lie in {0} and U. ``gate``: cases that
     it does not admit stay as they are; ``correct_labels`` sees slices, so whoever holds the whole case asks it. ``outline``: the
     weight with which the prediction is averaged along the label's outline before (``labels.outline``); so does who has probabilities.
-    ``restoration``: with ``constraint="none"``, a class that a case lacks altogether appears as a whole or not at all
+    ``restoration``: a class that a case lacks altogether appears as a whole or not at all, whatever the constraint
     (``labels.omission``); here too who holds the whole case decides.
     """
 
@@ -57,9 +57,7 @@ class Rule:
     @property
     def restorable(self) -> frozenset[int]:
         """The classes that may be restored in a case that lacks them, triggered or not."""
-        if self.constraint != "none" or self.restoration is None:
-            return frozenset()
-        return self.restoration.classes - self.protect
+        return frozenset() if self.restoration is None else self.restoration.classes - self.protect
 
     @property
     def reach(self) -> Constraint:
@@ -78,7 +76,7 @@ class Rule:
 
     def _choose_counts(self, counts: npt.NDArray[np.int64], present: frozenset[int]) -> npt.NDArray[np.int64]:
         """What a case lacks does not judge how well the rest of it is drawn, where it is restored as a whole."""
-        return keep_present(counts, present) if self.constraint == "none" and self.restoration is not None else counts
+        return counts if self.restoration is None else keep_present(counts, present)
 
     @property
     def active(self) -> frozenset[int]:

@@ -45,7 +45,8 @@ def make_rule(contract: Contract, table: ClassTable, options: CorrectOptions) ->
     rule = Rule(tuple(tau), (named or triggered) - {0}, constraint, protect=protect, outline=outline)
     if named:  # who names classes has judged the cases
         return rule
-    restoration = Restoration(_read_numbers(contract.restore)) if contract.restore is not None else None
+    asked = options.constraint in {None, "none"}  # who wants classes only where they are already gets no others
+    restoration = Restoration(_read_numbers(contract.restore)) if asked and contract.restore is not None else None
     if contract.gate is None:
         return replace(rule, restoration=restoration)
     judge = Gate(_read_numbers(contract.gate.network), contract.gate.threshold, contract.gate.factor)

@@ -131,8 +131,8 @@ class Contract(msgspec.Struct, frozen=True, kw_only=True):
     ``batch``: the only batch size that the graph takes (``None``: any). ``tiles``: ``None`` takes whole slices.
     ``precision``: of the arithmetic in the graph; inputs and outputs are float32 in any case. ``gate``: ``None`` corrects every
     case. ``outline``: the weight with which predictions are averaged along the outline of the label (`labels.outline`). ``restore``: per
-    foreground class the sure pixels per slice, on the network's grid, from which on a case that lacks it gets it back under the constraint
-    ``none`` (`labels.omission`; ``None``: never); without the list, ``none`` lets single pixels take any class.
+    foreground class the sure pixels per slice, on the network's grid, from which on a case that lacks it gets it back
+    (`labels.omission`; ``None``: never); without the list no case does, and ``none`` lets single pixels take any class.
 
     ``run`` says where the weights come from (``id``, ``data``: fingerprint of all training inputs, ``versions``...),
     ``parity`` how the export was proved, ``validation`` what was measured at export, ``weights_sha256`` is

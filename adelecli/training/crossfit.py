@@ -145,7 +145,7 @@ def _compare(
     cases = choose_cases(np.array(sorted(half_of)), known, experiment.settings.noise.cases)
     trusted = known[cases]
     calibrated = bool(np.count_nonzero(trusted) >= LEAST_TRUSTED)
-    apart = experiment.settings.correction.constraint == "none"
+    apart = experiment.settings.correction.restore
     held = np.ones((len(cases), experiment.classes - 1), np.bool_)
     if apart:
         held = np.array([find_held(slices, case, experiment.classes) for case in cases.tolist()])

@@ -14,7 +14,7 @@ _CODE_OPTIMISER = {"name": "sgd", "warmup_steps": 0, "clip_norm": 0.0}
 PRESETS: dict[str, dict[str, object]] = {
     # what wins the measurements (docs/learning.md); the differences to `paper` stand in docs/settings.md
     "adele": {
-        "correction": {"start": 1.0, "tau": 0.5, "outline": 0.75},
+        "correction": {"start": 1.0, "tau": 0.5, "outline": 0.75, "restore": True},
         "noise": {"enabled": True},
         "augment": {"rotate": 15.0, "scale": 0.15, "shift": 0.05, "brightness": 0.1, "contrast": 0.1},
     },

@@ -96,16 +96,19 @@ def correct_rows(
     order = np.argsort(rows, kind="stable")
     corrected = np.array(slices.labels[rows])
     counts = Corrections(tuple(Change(0, 0, 0, 0) for _ in rule.tau))
-    eligible = order[find_eligible(corrected[order], rule) & ~slices.is_trusted[rows[order]]]
     case_of = slices.table["case"][rows]
+    missing = {case: lack for case in np.unique(case_of).tolist() if (lack := _find_missing(slices, case, rule))}
+    could = find_eligible(corrected[order], rule) | np.isin(case_of[order], list(missing))
+    eligible = order[could & ~slices.is_trusted[rows[order]]]
     for part in _whole_cases(eligible, case_of):
         found = list(predict_rows(model, slices, rows[part], device, rule.outline))
         prediction = join_predictions([answer for _, answer, _ in found])
-        own = join_predictions([answer for _, _, answer in found])
         before = corrected[part]
         case = int(case_of[part[0]])
         after, cancelled = correct_case(slices, rows[part], before, prediction, rule, guard)
-        after = _restore_classes(slices, rows[part], after, own, rule)
+        if case in missing:
+            own = join_predictions([answer for _, _, answer in found])
+            after = _restore_classes(before, after, own, rule, missing[case])
         if cancelled:
             counts.cancelled[slices.case_ids[case]] = cancelled
         counts.changes = add_changes(counts.changes, count_changes(before, after, len(rule.tau)))
@@ -118,16 +121,16 @@ def join_predictions(parts: Sequence[Prediction]) -> Prediction:
     return np.concatenate([label for label, _ in parts]), np.concatenate([value for _, value in parts])
 
 
+def _find_missing(slices: Slices, case: int, rule: Rule) -> frozenset[int]:
+    """The classes that the case has in none of its slices, shown or not, and that may be restored."""
+    return rule.restorable - _find_classes(slices, case) if rule.restorable else frozenset()
+
+
 def _restore_classes(
-    slices: Slices, rows: NDArray[np.intp], labels: NDArray[np.uint8], own: Prediction, rule: Rule
+    original: NDArray[np.uint8], labels: NDArray[np.uint8], own: Prediction, rule: Rule, missing: frozenset[int]
 ) -> NDArray[np.uint8]:
-    """The corrected ``labels [n, H, W]`` of a case's ``rows`` with the classes that it lacks and should have (``labels.omission``)."""
-    if rule.restoration is None or not rule.restorable:
-        return labels
-    original = np.array(slices.labels[rows])
-    missing = rule.restorable - _find_classes(
-        slices, int(slices.table["case"][rows[0]])
-    )  # not in slices that are not shown either
+    """The corrected ``labels [n, H, W]`` of a case with those of the classes ``missing`` that it should have (``labels.omission``)."""
+    assert rule.restoration is not None  # or nothing would be missing
     added = find_restored(original, *own, rule.tau, missing)
     chosen = rule.restoration.choose(sum_sizes(added, len(rule.tau)))
     return np.where((labels == 0) & np.isin(added, sorted(chosen)), added, labels)

@@ -122,6 +122,8 @@ class CorrectionSettings(Struct, frozen=True, forbid_unknown_fields=True):
     fill_ignore: bool = False
     outline: Share = 0.0
     """Weight with which predictions are averaged along the outline that the labels draw (``labels.outline``); 0: not at all."""
+    restore: bool = False
+    """Give a case a class that it lacks altogether where networks plainly see it (``labels.omission``); needs ``noise.enabled``."""
     any_source: bool = False
     """Let labels of classes that have not triggered take a prediction too."""
     scales: tuple[Scale, ...] | None = None

@@ -25,7 +25,7 @@ def lack_class_2() -> np.ndarray:
 
 def run(data, labels: np.ndarray, *, out: str = "cleaned.zarr", contract: dict[str, object] | None = None, **options):
     """``correct`` one case with a model whose classes are all restorable from ``SEEN`` on; what stands in the store, and its record."""
-    settings: dict[str, object] = {"constraint": "none", "restore": (None, SEEN)}
+    settings: dict[str, object] = {"restore": (None, SEEN)}
     make_model(data.model, make_contract(**{**settings, **(contract or {})}))
     data.add("case_1", mask=labels)
     record = correct(data.masks, out=data.root / out, model=data.model, **options).cases[0]
@@ -35,6 +35,7 @@ def run(data, labels: np.ndarray, *, out: str = "cleaned.zarr", contract: dict[s
 def test_a_class_that_was_left_out_comes_back_whole(data) -> None:
     """Every voxel of it and no other; so much of a class is new that any other change of that size would be quarantined."""
     labels, record = run(data, lack_class_2())
+    assert make_contract().constraint == "slice"  # which binds single pixels
     np.testing.assert_array_equal(labels, make_truth())
     assert record.status == "corrected"
     np.testing.assert_array_equal(open_store(data.out).read("case_1", "original"), lack_class_2())
@@ -45,8 +46,10 @@ def test_a_class_that_was_left_out_comes_back_whole(data) -> None:
     [
         pytest.param({"restore": (None, SEEN + 0.01)}, {}, id="less is seen than asked for"),
         pytest.param({"restore": (SEEN, None)}, {}, id="the class is not in the list"),
-        pytest.param({"constraint": "slice"}, {}, id="the slices do not hold it"),
-        pytest.param({}, {"constraint": "volume"}, id="the volume does not hold it"),
+        pytest.param({"restore": (None, SEEN + 0.01), "constraint": "none"}, {}, id="the same without a constraint"),
+        pytest.param({"restore": None}, {}, id="the model says nothing of it"),
+        pytest.param({}, {"constraint": "slice"}, id="only what the slices hold is asked for"),
+        pytest.param({}, {"constraint": "volume"}, id="only what the volume holds is asked for"),
         pytest.param({}, {"protect": PARTS}, id="it is protected"),
     ],
 )
@@ -81,7 +84,9 @@ def test_what_is_missing_says_nothing_of_how_the_rest_is_drawn(data) -> None:
 
 def test_who_names_classes_asks_for_the_plain_rule(data) -> None:
     """``--classes`` outranks what the model knows of cases, as it does the gate."""
-    labels, _ = run(data, lack_class_2(), classes=["class 2"], max_change=1.0)
+    labels, _ = run(data, lack_class_2(), classes=["class 2"])
+    np.testing.assert_array_equal(labels, lack_class_2())
+    labels, _ = run(data, lack_class_2(), out="any.zarr", classes=["class 2"], constraint="none", max_change=1.0)
     np.testing.assert_array_equal(labels, make_truth())
 
 
@@ -89,15 +94,21 @@ def test_slices_that_may_get_a_class_back_are_not_skipped(data) -> None:
     """Nothing is drawn in the outer slices, and the network is asked about them nevertheless; check announces as many."""
     _, record = run(data, lack_class_2())
     assert record.skipped_slices == 0
-    _, complete = run(data, make_truth(), out="complete.zarr", contract={"constraint": "slice"})
+    _, complete = run(data, make_truth(), out="complete.zarr")
     assert complete.skipped_slices == 2
     assert check(data.masks, model=data.model).cases
+
+
+def test_without_a_constraint_it_comes_back_as_well(data) -> None:
+    """``none`` is the one constraint that names no place."""
+    labels, _ = run(data, lack_class_2(), constraint="none")
+    np.testing.assert_array_equal(labels, make_truth())
 
 
 @pytest.mark.parametrize("codes", ["LPS", "ASR"])
 def test_it_lands_on_the_right_voxels_of_any_orientation(data, codes) -> None:
     """The slices are cut from the canonical grid, the labels are those of the file."""
-    make_model(data.model, make_contract(constraint="none", restore=(None, SEEN)))
+    make_model(data.model, make_contract(restore=(None, SEEN)))
     data.add("case_1", mask=lack_class_2(), codes=codes)
     data.add("case_2", mask=make_truth(), codes=codes)
     correct(data.masks, out=data.out, model=data.model)

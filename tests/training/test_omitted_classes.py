@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 HIDDEN = ("case2", "case7")
 DISC = 2
-ASKED = (*SMALL, "noise.enabled=true", "noise.steps=80", "correction.constraint=none", "data.val_share=0")
+ASKED = (*SMALL, "noise.enabled=true", "noise.steps=80", "correction.restore=true", "data.val_share=0")
 
 
 @pytest.fixture(scope="module")
