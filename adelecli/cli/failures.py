@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from adelecli.cli.stdout import ReaderGoneError, StdoutError, drop_stdout, guarded_stdout
 from adelecli.errors import INTERRUPTED, AdeleError, ConfigError
 
 if TYPE_CHECKING:
@@ -42,6 +43,17 @@ def guard_exit(work: Callable[[], object], *, as_json: bool, command: str = "") 
     if as_json:
         sys.excepthook = _report_bug
     try:
+        with guarded_stdout():
+            return _end_work(work, as_json=as_json, command=command)
+    except StdoutError as error:
+        drop_stdout()
+        if not isinstance(error, ReaderGoneError):
+            click.echo(f"Error: {error}", err=True)
+        return error.exit_code
+
+
+def _end_work(work: Callable[[], object], *, as_json: bool, command: str) -> int:
+    try:
         code = work()
     except click.exceptions.NoArgsIsHelpError as error:
         click.echo(error.format_message(), err=True)
@@ -57,7 +69,7 @@ def guard_exit(work: Callable[[], object], *, as_json: bool, command: str = "") 
             raise
         return _refuse(_describe_missing(str(error.name)), ConfigError.exit_code, as_json=as_json)
     except AdeleError as error:
-        if error.exit_code == INTERNAL:
+        if error.exit_code == INTERNAL or isinstance(error, StdoutError):
             raise
         return _refuse(str(error), error.exit_code, as_json=as_json)
     return code if isinstance(code, int) else 0
