@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import signal
 import socket
+import threading
 from collections import Counter
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +19,9 @@ from adelecli.store.decisions import read_decisions, settle_decisions
 
 if TYPE_CHECKING:
     import os
+    from collections.abc import Iterator
+
+    import uvicorn
 
     from adelecli.store.collection import Store
 
@@ -100,11 +105,27 @@ def _serve(store: Store, images: Path | None, listener: socket.socket, *, browse
             build_application(desk, guard), lifespan="off", log_level="error", access_log=False, server_header=False,
             ws="none", proxy_headers=False, timeout_graceful_shutdown=2,
         )  # fmt: skip
-        progress(Progress("review", notice=f"open {guard.address} (it works once); Ctrl-C ends the review"))
-        if browser:
-            _open_browser(guard.address)
-        with suppress(KeyboardInterrupt):  # how a review ends
-            uvicorn.Server(config).run(sockets=[listener])
+        server = uvicorn.Server(config)
+        with _ended_by_signals(server):  # from the moment on at which somebody can know that there is something to end
+            progress(Progress("review", notice=f"open {guard.address} (it works once); Ctrl-C ends the review"))
+            if browser:
+                _open_browser(guard.address)
+            server.run(sockets=[listener])
+
+
+@contextmanager
+def _ended_by_signals(server: uvicorn.Server) -> Iterator[None]:
+    """Within, SIGINT and SIGTERM let ``server`` end, or not begin, in order: the server itself listens only once it runs."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.signal(number, server.handle_exit) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        with suppress(KeyboardInterrupt):  # one that was on its way before
+            yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _open_browser(address: str) -> None:
