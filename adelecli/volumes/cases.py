@@ -231,7 +231,8 @@ def _inside(path: Path) -> Path:
     if not path.exists():
         raise CaseError("is a link to a file that is not there", path=path, remedy="copy the file here")
     if not path.resolve().is_relative_to(path.parent.resolve()):
-        raise CaseError("is a link that leaves its folder", path=path, remedy="copy the file here")
+        remedy = "copy the files themselves (`cp -rL masks copied`, `datalad unlock masks`)"
+        raise CaseError("is a link that leaves its folder", path=path, remedy=remedy)
     return path
 
 
