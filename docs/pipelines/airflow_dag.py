@@ -46,7 +46,10 @@ def clean_masks() -> None:
         """Prove the store and write its labels as files; what is to be reviewed, and how many cases there are."""
         assert params is not None
         call_adele("verify", params["store"])
-        return {"to_review": queue, "cases": len(call_adele("convert", params["store"], "--out", params["out"])["cases"])}
+        return {
+            "to_review": queue,
+            "cases": len(call_adele("convert", params["store"], "--out", params["out"])["cases"]),
+        }
 
     write_files(correct())
 

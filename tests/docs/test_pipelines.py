@@ -139,6 +139,27 @@ def test_prefect_runs_the_flow(folder: Path) -> None:
 
 
 @pytest.mark.slow
+def test_airflow_runs_the_dag(folder: Path) -> None:
+    """Every task in order, its files, and the cases to review as the last task's result."""
+    home, dag = folder / "airflow", PIPELINES / "airflow_dag.py"
+    environment = {
+        "AIRFLOW_HOME": str(home),
+        "AIRFLOW__CORE__DAGS_FOLDER": str(home / "dags"),
+        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+        "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
+    }
+    (home / "dags").mkdir(parents=True)
+    shutil.copy(dag, home / "dags")
+    airflow = find_engine("airflow")
+    run([airflow, "db", "migrate"], folder, **environment)
+    names = {"masks": "masks", "images": "images", "model": "weights/adele.onnx", "store": "c.zarr", "out": "out"}
+    paths = json.dumps({name: str(folder / place) for name, place in names.items()})
+    run([airflow, "dags", "test", "clean_masks", "--conf", paths], folder, **environment)
+    assert verify(folder / "c.zarr").findings == ()
+    assert len(list((folder / "out").glob("*.nii.gz"))) == 2
+
+
+@pytest.mark.slow
 def test_nextflow_runs_the_workflow(folder: Path) -> None:
     """A store and a report a batch."""
     engine = find_engine("nextflow")
