@@ -24,9 +24,9 @@ demo: $(STAMP)
 test: $(STAMP)
 	$(BIN)/python -m pytest
 
-# The conformance program is JavaScript; without npm its tests are skipped and say so.
+# The conformance program and the rules of accessibility are JavaScript; without npm their tests are skipped and say so.
 test-slow: $(STAMP)
-	if command -v npm; then npm ci --prefix tests/conformance --ignore-scripts --no-audit --no-fund; fi
+	if command -v npm; then for place in conformance accessibility; do npm ci --prefix tests/$$place --ignore-scripts --no-audit --no-fund || exit 1; done; fi
 	$(BIN)/python -m pytest -m slow
 
 lint: $(STAMP)
