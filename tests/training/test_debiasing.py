@@ -8,10 +8,17 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import pytest
+import torch
 from conftest_training import SMALL, Folders, write_data
 from scipy.ndimage import binary_dilation
 
+from adelecli.labels.classes import IGNORE
+from adelecli.labels.excess import ClassNoise, Noise, Omission
 from adelecli.store.collection import open_store
+from adelecli.training.dataset import ROW, Slices
+from adelecli.training.debiasing import learn_from_moved
+from adelecli.training.loop import Experiment
+from adelecli.training.resolving import resolve_settings
 from adelecli.training.trainer import TrainResult, train
 
 TRUSTED = ("case0", "case2", "case4")
@@ -78,3 +85,22 @@ def test_without_trusted_cases_nobody_can_know(wide: Folders, tmp_path: Path) ->
     assert all(entry["shift"] == 0 and entry["bias"] is None for entry in noise["classes"])
     state = json.loads((result.folder / "state.json").read_text())
     assert state["labels"]["error"]["after"] > 0.8 * state["labels"]["error"]["before"]
+
+
+def test_the_background_around_an_omission_is_ignored_and_nothing_else(tmp_path: Path) -> None:
+    """In its box, of its case; what is drawn there stays, and so do the labels as they were drawn."""
+    labels = np.zeros((3, 4, 5), np.uint8)
+    labels[1, 1, 1] = 2
+    table = np.zeros(3, ROW)
+    table["case"], table["slice"] = (0, 0, 1), (0, 1, 0)
+    slices = Slices(np.zeros((3, 1, 4, 5), np.float32), labels, None, table, ("a", "b"), frozenset())
+    shown = ClassNoise(0.4, 0.2, 0.1, 0.0, 0.0, 0.0)
+    noise = Noise((shown,) * 3, 1.0, (), None, omitted=(Omission("a", 3, (1, 2, 0, 2, 0, 3)),))
+    names = ("background", "one", "two", "three")
+    experiment = Experiment(resolve_settings(None), slices, names, torch.device("cpu"), lambda _: None, noise=noise)
+    learnt = learn_from_moved(experiment, tmp_path).slices.labels
+    expected = labels.copy()
+    expected[1, :2, :3] = IGNORE
+    expected[1, 1, 1] = 2
+    np.testing.assert_array_equal(learnt, expected)
+    assert np.count_nonzero(labels) == 1

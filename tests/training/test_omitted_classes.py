@@ -9,10 +9,14 @@ import numpy as np
 import pytest
 from conftest_training import SMALL, Folders, write_data
 
+from adelecli.labels.excess import Omission
 from adelecli.pipeline.correction import correct
 from adelecli.store.collection import open_store
+from adelecli.training.dataset import ROW, Slices
 from adelecli.training.exporter import export
 from adelecli.training.noisefile import read_noise
+from adelecli.training.omissions import mark_unknown
+from adelecli.training.plan import read_plan
 from adelecli.training.trainer import TrainResult, train
 
 if TYPE_CHECKING:
@@ -54,6 +58,31 @@ def test_the_measurement_finds_the_cases(result: TrainResult) -> None:
     assert [(one.case, one.index) for one in noise.omitted] == [(case, DISC) for case in HIDDEN]
     assert noise.restoration is not None
     assert noise.restoration.classes == {DISC}
+
+
+def test_the_box_holds_what_was_left_out(lacking: Folders, result: TrainResult) -> None:
+    """All of the true disc lies in it, and it is no more than the class with a margin."""
+    noise = read_noise(result.folder)
+    assert noise is not None
+    plan = read_plan(result.folder)
+    for one in noise.omitted:
+        truth = np.asarray(nib.load(lacking.clean / f"{one.case}.nii.gz").dataobj) == DISC
+        first, last, top, bottom, left, right = one.box
+        canonical = np.moveaxis(truth, 2, 0).swapaxes(1, 2)  # [Z, Y, X] of a file that runs to RAS
+        assert np.count_nonzero(canonical[first:last, top:bottom, left:right]) >= 0.9 * np.count_nonzero(truth)
+        assert (bottom - top) * (right - left) < 0.6 * canonical[0].size
+    assert {one.case for one in noise.omitted} <= set(plan.case_ids)
+
+
+def test_background_is_not_learnt_where_a_class_was_left_out() -> None:
+    """In the rows of the case and the box alone."""
+    labels = np.zeros((3, 4, 5), np.uint8)
+    table = np.zeros(3, ROW)
+    table["case"], table["slice"] = (0, 0, 1), (0, 1, 0)
+    slices = Slices(np.zeros((3, 1, 4, 5), np.float32), labels, None, table, ("a", "b"), frozenset())
+    omitted = [Omission("a", 3, (1, 2, 0, 2, 0, 3)), Omission("b", 3, (0, 1, 2, 4, 3, 5))]
+    boxes = mark_unknown(slices, omitted)
+    assert boxes == {1: [(slice(0, 2), slice(0, 3))], 2: [(slice(2, 4), slice(3, 5))]}
 
 
 def test_the_run_gives_the_class_back(lacking: Folders, result: TrainResult) -> None:
