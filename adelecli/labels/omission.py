@@ -21,6 +21,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from scipy.ndimage import find_objects, label, sum_labels
 
 from adelecli.labels.classes import IGNORE, IndexArray
 
@@ -28,6 +29,8 @@ SHARE = 0.5
 """Of the median of the cases that have the class, a case that lacks it must reach this much: organs differ in size by less than half."""
 LEAST_CASES = 10
 """Of a class that fewer cases than this show, nobody knows how large it is."""
+MARGIN = 2
+"""Pixels and slices by which the box of an omission is wider than what is seen: its outline is not known either."""
 LEAST_INSIDE = 0.4
 """Networks of whose mass less than this lies inside the drawn class, in the cases that have it, do not know it."""
 
@@ -113,6 +116,20 @@ def find_omissions(sight: Sight) -> tuple[npt.NDArray[np.bool_], Restoration]:
         if omitted[:, c].any():
             least[c] = SHARE * np.median(sizes[shown, c])
     return omitted, Restoration(tuple(least.tolist()))
+
+
+def find_box(seen: npt.NDArray[np.floating[Any]]) -> tuple[int, ...]:
+    """Where a class of probability ``seen`` ``[S, H, W]`` lies: first and last + 1 of slices, rows and columns, ``MARGIN`` wider.
+
+    The connected piece of most mass among the pixels above half of the highest probability: a class that many cases lack is nowhere
+    seen with more than one half, and stray pixels far away must not widen the box.
+    """
+    pieces, count = label(seen > 0.5 * seen.max())
+    largest = int(np.argmax(sum_labels(seen, pieces, np.arange(1, count + 1))))
+    sides = zip(find_objects(pieces)[largest], seen.shape, strict=True)
+    return tuple(
+        bound for side, size in sides for bound in (max(side.start - MARGIN, 0), min(side.stop + MARGIN, size))
+    )
 
 
 def keep_present(counts: npt.NDArray[np.int64], present: frozenset[int]) -> npt.NDArray[np.int64]:

@@ -11,11 +11,10 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.ndimage import find_objects, label, sum_labels
 
 from adelecli.labels.classes import IGNORE
 from adelecli.labels.excess import Omission
-from adelecli.labels.omission import Sight, find_omissions, sum_masses, sum_sizes
+from adelecli.labels.omission import Sight, find_box, find_omissions, sum_masses, sum_sizes
 from adelecli.progress import Progress
 from adelecli.training.relabelling import predict_probabilities
 
@@ -28,9 +27,6 @@ if TYPE_CHECKING:
     from adelecli.training.dataset import Slices
     from adelecli.training.loop import Experiment
     from adelecli.training.network import MultiScale
-
-MARGIN = 2
-"""Pixels and slices by which the box of an omission is wider than what is seen: its outline is not known either."""
 
 
 def find_held(slices: Slices, case: int, classes: int) -> NDArray[np.bool_]:
@@ -84,20 +80,10 @@ def add_omissions(
 
 
 def _find_box(experiment: Experiment, model: MultiScale, case: int, index: int) -> tuple[int, ...]:
-    """Where ``model`` sees the class ``index`` in the case: first and last + 1 of its slices, rows and columns.
-
-    The piece of most mass of where its probability is above half of the highest one: a class that many cases lack is nowhere seen with
-    more than one half, and stray pixels far away must not widen the box.
-    """
+    """Where ``model`` sees the class ``index`` in the case: first and last + 1 of its slices, rows and columns."""
     rows = experiment.slices.rows_of(case)
     parts = [part[:, index] for _, part in predict_probabilities(model, experiment.slices, rows, experiment.device)]
-    seen = np.concatenate(parts)
-    pieces, count = label(seen > 0.5 * seen.max())
-    largest = np.argmax(sum_labels(seen, pieces, np.arange(1, count + 1)))
-    sides = zip(find_objects(pieces)[largest], seen.shape, strict=True)
-    return tuple(
-        bound for side, size in sides for bound in (max(side.start - MARGIN, 0), min(side.stop + MARGIN, size))
-    )
+    return find_box(np.concatenate(parts))
 
 
 def mark_unknown(slices: Slices, omitted: Iterable[Omission]) -> dict[int, list[tuple[slice, slice]]]:

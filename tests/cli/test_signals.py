@@ -35,7 +35,9 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[2]
 CASES = 40
 PATIENCE_S = 300
-PROGRAM = "from adelecli.cli.app import main; main()"
+PROGRAM = (  # whoever starts the tests in the background has SIGINT ignored, and hands that on
+    "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); from adelecli.cli.app import main; main()"
+)
 needs_torch = pytest.mark.skipif(importlib.util.find_spec("torch") is None, reason="torch is not installed")
 
 

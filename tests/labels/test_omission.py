@@ -14,9 +14,11 @@ from adelecli.labels.classes import IGNORE
 from adelecli.labels.omission import (
     LEAST_CASES,
     LEAST_INSIDE,
+    MARGIN,
     SHARE,
     Restoration,
     Sight,
+    find_box,
     find_omissions,
     find_restored,
     keep_present,
@@ -130,3 +132,12 @@ def test_what_a_case_lacks_does_not_judge() -> None:
     """Counts of the classes that are not there become 0, the others stay."""
     counts = np.arange(1, 7).reshape(2, 3)
     assert keep_present(counts, frozenset({0, 1, 3})).tolist() == [[1, 0, 3], [4, 0, 6]]
+
+
+def test_the_box_holds_the_largest_piece() -> None:
+    """By hand: a block seen with .4, stray pixels seen surer elsewhere; wider by the margin, but not beyond the image."""
+    seen = np.zeros((4, 20, 30), np.float32)
+    seen[1:3, 5:9, 10:16] = 0.4
+    seen[0, 18, 28] = 0.6
+    seen[3, 0, 0] = 0.29
+    assert find_box(seen) == (0, 4, 5 - MARGIN, 9 + MARGIN, 10 - MARGIN, 16 + MARGIN)
