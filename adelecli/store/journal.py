@@ -2,14 +2,12 @@
 
 It is an index and an audit trail, never the truth: the store is. It can be rebuilt, a torn last line is skipped, and
 lines carry the store's id, so that the journal of an overwritten store says nothing about its successor. Its one
-unique use: it remembers a case whose whole folder has vanished. Each line carries its own checksum; they are not chained, because
-several processes append to one journal without waiting for each other.
+unique use: it remembers a case whose whole folder has vanished.
 """
 
 from __future__ import annotations
 
 import errno
-import hashlib
 import os
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -20,11 +18,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-class Entry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+class Entry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One line: when which case of which store (its ``id``) was published, with which seal, replacing which.
 
-    ``event`` is ``published``, ``replaced``, ``recovered`` (a line that a crash had left out) or ``reverted``. ``check``: the first 16
-    hexadecimal digits of the sha256 of the line without it; ``None`` in lines of earlier versions.
+    ``event`` is ``published``, ``replaced``, ``recovered`` (a line that a crash had left out) or ``reverted``.
     """
 
     time: str
@@ -33,23 +30,12 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbi
     case: str
     sha256: str
     replaces: str | None = None
-    check: str | None = None
-
-    @property
-    def whole(self) -> bool:
-        """Whether the line is what was written, as far as it says."""
-        return self.check is None or self.check == _sum(self)
-
-
-def _sum(entry: Entry) -> str:
-    return hashlib.sha256(msgspec.json.encode(msgspec.structs.replace(entry, check=None))).hexdigest()[:16]
 
 
 def make_entry(store: str, case: str, event: str, sha256: str, replaces: str | None = None) -> Entry:
     """An entry of this moment (UTC)."""
     time = datetime.now(UTC).isoformat(timespec="seconds")
-    entry = Entry(time=time, store=store, event=event, case=case, sha256=sha256, replaces=replaces)
-    return msgspec.structs.replace(entry, check=_sum(entry))
+    return Entry(time=time, store=store, event=event, case=case, sha256=sha256, replaces=replaces)
 
 
 def append_entry(path: Path, entry: Entry) -> None:
@@ -75,21 +61,11 @@ def append_line(path: Path, line: bytes) -> None:
 
 
 def read_entries(path: Path, store: str) -> tuple[Entry, ...]:
-    """All entries about the store with this id, oldest first; lines that cannot be read, or were altered, are skipped."""
-    entries = (_decode(line) for line in _read_lines(path))
-    return tuple(entry for entry in entries if entry is not None and entry.store == store and entry.whole)
-
-
-def find_altered(path: Path) -> tuple[int, ...]:
-    """The numbers (from 1) of the lines that are not what was written; a line torn by a crash, which lacks its end, is none of them."""
-    entries = ((number, line, _decode(line)) for number, line in enumerate(_read_lines(path), 1))
-    return tuple(
-        number for number, line, entry in entries if (line.endswith(b"}") if entry is None else not entry.whole)
-    )
-
-
-def _read_lines(path: Path) -> list[bytes]:
-    return path.read_bytes().splitlines() if path.is_file() else []
+    """All entries about the store with this id, oldest first; lines that cannot be read are skipped."""
+    if not path.is_file():
+        return ()
+    entries = (_decode(line) for line in path.read_bytes().splitlines())
+    return tuple(entry for entry in entries if entry is not None and entry.store == store)
 
 
 def _decode(line: bytes) -> Entry | None:
