@@ -128,7 +128,7 @@ class ClassTable:
         return CaseError(
             f"label {value} ({count} voxels, first at {where}) is in no class of: {listed}",
             path=path,
-            remedy="relabel it, or use a model or a labels.json that knows it",
+            remedy="relabel it, or name it in labels.json",
         )
 
 

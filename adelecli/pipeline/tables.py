@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from adelecli.errors import ConfigError
 from adelecli.labels.classes import ClassTable
 from adelecli.volumes.listing import is_remote
-from adelecli.volumes.naming import NamesError, read_class_table
+from adelecli.volumes.naming import read_class_table
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -30,12 +30,11 @@ def refuse_other_ids(table: ClassTable, masks: Path) -> None:
     """Raise ``ConfigError`` where the data set of ``masks`` gives another number to a class that the model knows by its name.
 
     A model knows labels by their numbers, so it would take one organ for another in every case. Capitals and what stands between words
-    do not matter; a data set that names nothing, or not one number for each class, is taken at its numbers. A file that is damaged is an
-    error too: it might have said that the numbers are others.
+    do not matter; a data set that names nothing, or not in a way that is understood, is taken at its numbers.
     """
     try:
         named = None if is_remote(masks) else read_class_table(masks)
-    except NamesError:
+    except ConfigError:  # regions of several labels, say
         return
     if named is None:
         return

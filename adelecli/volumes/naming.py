@@ -22,18 +22,13 @@ _IGNORE = 255
 _LONGEST = 1 << 26  # bytes; 65,535 classes take less
 
 
-class NamesError(ConfigError):
-    """A table of names that is whole, but says something else than one number for each class: regions of several labels, say."""
-
-
 def read_class_table(place: Path, fallback: Iterable[int] = ()) -> ClassTable | None:
     """Read the class table of a folder or a file: ``labels.json``, then ``dataset.json``, there or one folder above.
 
     A VOC folder has its 21 names without either.
 
     Where neither names labels, the ids in ``fallback`` (those found in the masks) are called "class 1", "class 2", ...;
-    without any the answer is None. Raises ConfigError, naming the file, for a table that cannot be read, and NamesError for one
-    that cannot be understood.
+    without any the answer is None. Raises ConfigError, naming the file, for a table that cannot be understood.
     """
     for path, content in _read_files(Path(place)):
         table = content.get("labels", None if path.name == "dataset.json" else content)
@@ -88,7 +83,7 @@ def _parse_names(path: Path, table: object) -> dict[int, str]:
     if isinstance(table, list):
         table = dict(enumerate(table))
     if not isinstance(table, Mapping):
-        raise NamesError(
+        raise ConfigError(
             "its labels are no table of names", path=path, remedy='write {"0": "background", "1": "liver"}'
         )
     names: dict[int, str] = {}
@@ -97,7 +92,7 @@ def _parse_names(path: Path, table: object) -> dict[int, str]:
         number, name = (key, value) if _is_number(key) and isinstance(value, str) else (value, key)
         label = _to_id(path, str(name), number)
         if label is None or label in names:
-            raise NamesError(f"label {label} has two names" if label in names else f"{name!r} has no id", path=path)
+            raise ConfigError(f"label {label} has two names" if label in names else f"{name!r} has no id", path=path)
         names[label] = str(name)
     return names
 
@@ -106,11 +101,11 @@ def _to_id(path: Path, name: object, number: object) -> int | None:
     if number is None:
         return None
     if isinstance(number, list | tuple):
-        raise NamesError(
+        raise ConfigError(
             f"{name!r} is a region of several labels", path=path, remedy="give every class one label of its own"
         )
     if isinstance(number, bool) or not isinstance(number, int | str) or not _is_number(number):
-        raise NamesError(
+        raise ConfigError(
             f"{number!r} is no label id for {name!r}", path=path, remedy='write {"0": "background", "1": "liver"}'
         )
     return int(number)

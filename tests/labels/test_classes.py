@@ -37,7 +37,7 @@ def test_encode_names_an_unknown_label_its_count_and_its_first_place() -> None:
     assert str(caught.value).startswith(
         "a.nii.gz: label 9 (2 voxels, first at z=1, y=2, x=1) is in no class of: 0 back"
     )
-    assert caught.value.remedy == "relabel it, or use a model or a labels.json that knows it"
+    assert caught.value.remedy == "relabel it, or name it in labels.json"
 
 
 @pytest.mark.parametrize("value", [-1, 65536, -(2**40), 2**40])

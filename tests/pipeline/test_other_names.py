@@ -39,18 +39,3 @@ def test_the_same_names_other_names_and_no_names_are_taken_at_their_numbers(data
     if names is not None:
         (data.root / "labels.json").write_text(json.dumps(names))
     assert correct(data.masks, out=data.out, model=data.model).cases[0].status == "corrected"
-
-
-@pytest.mark.parametrize("content", [b"{", b"[1, 2]", b"\xff\xfe\x00"])
-@pytest.mark.parametrize("name", ["labels.json", "dataset.json"])
-def test_a_damaged_table_is_refused_by_its_name(data, name, content) -> None:
-    """It might have said that the numbers are others; run and preflight say which file it is, and nothing is written."""
-    data.add("case_1")
-    (data.root / name).write_bytes(content)
-    for call in (
-        lambda: correct(data.masks, out=data.out, model=data.model),
-        lambda: check(data.masks, model=data.model),
-    ):
-        with pytest.raises(ConfigError, match=name):
-            call()
-    assert not data.out.exists()
