@@ -23,8 +23,8 @@ import numpy as np
 
 from adelecli.errors import CaseError
 from adelecli.scratch import let_go
-from adelecli.store.arrays import DAMAGE, LONGEST_HEADER, MOST_BYTES, Array, check_shards
-from adelecli.store.frame import Frame, build_frame, decode_header
+from adelecli.store.arrays import DAMAGE, MOST_BYTES, Array, check_shards
+from adelecli.store.frame import LONGEST_HEADER, Frame, build_frame, decode_header
 from adelecli.store.remote import connect, is_remote
 
 if TYPE_CHECKING:

@@ -19,7 +19,7 @@ from adelecli.store.documents import compute_seal, read_document
 from adelecli.store.foreign import read_foreign
 from adelecli.store.frame import Frame
 from adelecli.store.inspection import inspect_case
-from adelecli.store.layout import BLOCK
+from adelecli.store.layout import BLOCK, journal_path
 from adelecli.store.publication import publish_case
 from adelecli.store.verification import verify_store
 
@@ -156,6 +156,13 @@ def test_a_vanished_case_is_found(damaged: Path) -> None:
     """The journal remembers it."""
     shutil.rmtree(damaged / "a")
     assert findings(damaged) == {("a", "journal", "was published, but has vanished")}
+
+
+def test_an_altered_journal_is_found(damaged: Path) -> None:
+    """Also where it is still JSON and names a case and a seal."""
+    journal = journal_path(damaged)
+    journal.write_bytes(journal.read_bytes().replace(b'"case":"a"', b'"case":"b"'))
+    assert (None, "journal", "line 1 of the journal was altered") in findings(damaged)
 
 
 def test_a_case_under_another_name_is_found(damaged: Path) -> None:
