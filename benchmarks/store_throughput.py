@@ -76,6 +76,7 @@ def measure(options: argparse.Namespace, labels: np.ndarray) -> dict[str, object
         "seconds": seconds,
         "processor_seconds": processor,
         "size": {name: measure_size(options.work / name) for name in writers},
+        "files of a case": measure_size(options.work / "whole case" / "case")["files"],
     }
     for word, rows in (("seconds", seconds), ("processor", processor)):
         result |= {
@@ -146,7 +147,7 @@ def list_writers(work: Path, labels: np.ndarray) -> dict[str, Callable[[], Taken
     """What writes the array, each replacing what it wrote before."""
     corrected = np.roll(labels, 2, axis=1)
     changed = map_changes(labels, corrected)
-    frame = Frame(IDENTITY, (1.0, 1.0, 1.0))
+    frame = Frame(IDENTITY, (1.0, 1.0, 1.0), bytes(348))  # with a raw header, as every NIfTI has one
 
     def publish(name: str, arrays: dict[str, np.ndarray]) -> Taken:
         store = create_store(work / name, run={"command": "correct"}, overwrite=True)

@@ -22,6 +22,9 @@ IGNORE = 255
 
 MAX_ID = 65535
 
+NAME_IT = "relabel it, or name it in labels.json beside the masks"
+"""What to do about a label of no class where the classes are those of the data set."""
+
 LabelArray: TypeAlias = npt.NDArray[np.integer[Any]]
 IndexArray: TypeAlias = npt.NDArray[np.uint8]
 Colour: TypeAlias = tuple[int, int, int]
@@ -59,7 +62,7 @@ class ClassTable:
             object.__setattr__(self, "colours", choose_colours(len(self.ids)))
         fault = _find_fault(self)
         if fault is not None:
-            raise ConfigError(fault, remedy="correct labels.json or dataset.json")
+            raise ConfigError(fault, remedy="give every class one id and one name of its own, background id 0")
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -73,10 +76,11 @@ class ClassTable:
             return self.ids.index(int(wanted))
         raise ConfigError(f"unknown class {name_or_id!r}", remedy=f"choose from {', '.join(self.names)}")
 
-    def encode(self, labels: LabelArray, *, path: object = None) -> IndexArray:
+    def encode(self, labels: LabelArray, *, path: object = None, remedy: str = NAME_IT) -> IndexArray:
         """Label ids of any integer dtype and shape (usually [Z, Y, X]) -> uint8 indices; ignore -> ``IGNORE``.
 
-        Raises CaseError with the value, its count and its first place when a label is in no class.
+        Raises CaseError with the value, its count and its first place when a label is in no class; ``remedy``: what helps
+        there, which only the caller knows, since it depends on where the table came from.
         """
         if labels.dtype.kind not in "biu":
             raise CaseError(
@@ -92,11 +96,11 @@ class ClassTable:
         if labels.dtype.itemsize > 2 or labels.dtype.kind == "i":
             outside = (labels < 0) | (labels > MAX_ID)
             if outside.any():
-                raise self._unknown_label(labels, outside, path)
+                raise self._unknown_label(labels, outside, path, remedy)
         narrow = labels.astype(np.uint16, copy=False)
         valid = known[narrow]
         if not valid.all():
-            raise self._unknown_label(labels, ~valid, path)
+            raise self._unknown_label(labels, ~valid, path, remedy)
         return table[narrow]
 
     def decode(self, indices: IndexArray) -> npt.NDArray[np.uint8] | npt.NDArray[np.uint16]:
@@ -118,7 +122,9 @@ class ClassTable:
         fits = max(*self.ids, self.ignore or 0) <= np.iinfo(np.uint8).max
         return table.astype(np.uint8)[indices] if fits else table[indices]
 
-    def _unknown_label(self, labels: LabelArray, unknown: npt.NDArray[np.bool_], path: object) -> CaseError:
+    def _unknown_label(
+        self, labels: LabelArray, unknown: npt.NDArray[np.bool_], path: object, remedy: str
+    ) -> CaseError:
         place = np.unravel_index(int(unknown.argmax()), unknown.shape)
         value = int(labels[place])
         count = int(np.count_nonzero(labels == value))
@@ -128,7 +134,7 @@ class ClassTable:
         return CaseError(
             f"label {value} ({count} voxels, first at {where}) is in no class of: {listed}",
             path=path,
-            remedy="relabel it, or name it in labels.json",
+            remedy=remedy,
         )
 
 

@@ -15,7 +15,7 @@ from adelecli.intake.formats import read_geometry
 from adelecli.pipeline.provenance import measure_peak_memory
 from adelecli.runtime.preparation import in_plane_spacing, pad_image, plan_size
 from adelecli.runtime.tiling import choose_tile
-from adelecli.store.layout import CHUNK, SHARD
+from adelecli.store.layout import BLOCK, CHUNK
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -27,7 +27,7 @@ _SLICES = 6
 """Slices in flight at once: taken, prepared and waiting, with the network, and its answers."""
 
 _BLOCKS = 4
-"""Copies of a shard while a case is written: the block, its chunks, their compressed bytes, what is read back."""
+"""Copies of a block while a case is written: the block, its chunks, the packed shard they join, what is read back."""
 
 _VOXEL = 2
 """Bytes of a label, at most: uint16."""
@@ -71,8 +71,8 @@ def measure_need(model: Model, cases: Iterable[Case]) -> int | None:
 
 
 def _measure_writing(shape: tuple[int, int, int]) -> int:
-    """Bytes that publishing labels ``[Z, Y, X]`` takes: some shards while they are written, then a row of chunks, read back."""
+    """Bytes that publishing labels ``[Z, Y, X]`` takes: some blocks while they are written, then a row of chunks, read back."""
     depth, height, width = shape
-    (chunk, _, _), (deep, high, wide) = CHUNK, SHARD
+    (chunk, _, _), (deep, high, wide) = CHUNK, BLOCK
     blocks = _BLOCKS * min(depth, deep) * min(height, high) * min(width, wide)
     return _VOXEL * (blocks + min(depth, chunk) * height * width)

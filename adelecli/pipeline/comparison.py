@@ -41,6 +41,9 @@ if TYPE_CHECKING:
     from adelecli.volumes.reading import Labels
 
 
+_NO_CLASS = "relabel it, or name it, with all others, in the file that --classes names"
+
+
 class EvaluateKeywords(TypedDict, total=False):
     """What ``evaluate`` takes."""
 
@@ -148,12 +151,14 @@ def _compare(name: str, pair: _Pair) -> _Judged:
     before = _read_before(name, pair, reference)
     arrays = [labels.array for labels in (prediction, reference, before) if labels is not None]
     table = pair.table or collect_classes(arrays)
-    predicted, true = table.encode(prediction.array, path=name), table.encode(reference.array, path=name)
+    predicted, true = (table.encode(labels.array, path=name, remedy=_NO_CLASS) for labels in (prediction, reference))
     geometry = reference.geometry
     scores = tuple(_score_classes(predicted, true, table, geometry))
     error = None
     if before is not None:
-        error = label_error(table.encode(before.array, path=name), true, predicted, n_classes=len(table))
+        error = label_error(
+            table.encode(before.array, path=name, remedy=_NO_CLASS), true, predicted, n_classes=len(table)
+        )
     score = CaseScore(
         id=name,
         unit="px" if geometry.kind == "raster" else "mm",

@@ -60,6 +60,9 @@ if TYPE_CHECKING:
     from adelecli.volumes.reading import Labels, Volume
 
 
+_NO_CLASS = "relabel it, or use a model that knows it: the classes are the model's, whatever labels.json says"
+
+
 def correct(
     masks: StrPath | None = None,
     *,
@@ -261,9 +264,9 @@ def encode_volume(
     indices: NDArray[np.uint8] = allocate(labels.shape, np.dtype(np.uint8))
     for part in cut_slabs(labels):
         try:
-            indices[part] = table.encode(labels[part], path=path)
+            indices[part] = table.encode(labels[part], path=path, remedy=_NO_CLASS)
         except CaseError:
-            table.encode(labels, path=path)  # its count and place are those of the volume
+            table.encode(labels, path=path, remedy=_NO_CLASS)  # its count and place are those of the volume
             raise
         let_go(indices, labels)
     return indices

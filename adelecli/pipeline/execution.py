@@ -2,20 +2,25 @@
 
 What must hold: one bad case never stops the others; what is published is what the plain loop would publish, in the same
 order; at most one case waits to be treated and one to be written. An error that is not a case's own (a full disk, our
-bug) comes out in the caller's thread, and what had been handed to the writer is finished first.
+bug) comes out in the caller's thread, and what had been handed to the writer is finished first. Under a limit of memory a large
+case is alone: three that are read, treated and written at once need three times the slabs, and a run of many cases must not need
+more than a run of one.
 """
 
 from __future__ import annotations
 
+import math
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from itertools import groupby
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import msgspec
 
 from adelecli.errors import CaseError
 from adelecli.flow import read_ahead
+from adelecli.intake.formats import read_geometry
 from adelecli.pipeline.records import CaseRecord
 from adelecli.store.publication import publish_case
 
@@ -71,6 +76,32 @@ def run_cases(
 
     ``announce`` is told each id before the network is asked about it.
     """
+    for is_large, group in groupby(cases, lambda case: _is_large(case, session)):
+        if not is_large:
+            yield from _run_overlapping(list(group), treatment, session, store, announce)
+            continue
+        for case in group:
+            announce(case.id)
+            yield run_case(case, treatment, session, store)
+
+
+def _is_large(case: Case, session: Session) -> bool:
+    """Whether memory is limited and a copy of the case's voxels (2 bytes each) would lie in a file; a header that is damaged is small."""
+    if session.options.max_ram_bytes is None:
+        return False
+    try:
+        return 2 * math.prod(read_geometry(case.images[0]).shape) > session.scratch.keep
+    except CaseError:
+        return False
+
+
+def _run_overlapping(
+    cases: list[Case],
+    treatment: Treatment,
+    session: Session,
+    store: Store | None,
+    announce: Callable[[str], None],
+) -> Generator[CaseRecord, None, None]:
     loaded = ((case, *_read_case(case, treatment, session)) for case in cases)
     with ThreadPoolExecutor(1, thread_name_prefix="adele-write") as writer:
         writing: Future[CaseRecord] | None = None

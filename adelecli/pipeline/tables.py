@@ -30,12 +30,10 @@ def refuse_other_ids(table: ClassTable, masks: Path) -> None:
     """Raise ``ConfigError`` where the data set of ``masks`` gives another number to a class that the model knows by its name.
 
     A model knows labels by their numbers, so it would take one organ for another in every case. Capitals and what stands between words
-    do not matter; a data set that names nothing, or not in a way that is understood, is taken at its numbers.
+    do not matter; a data set that names nothing, or regions of several labels, is taken at its numbers. A file of names that cannot
+    be read or understood is a ``ConfigError`` too: what it says might be that very difference.
     """
-    try:
-        named = None if is_remote(masks) else read_class_table(masks)
-    except ConfigError:  # regions of several labels, say
-        return
+    named = None if is_remote(masks) else read_class_table(masks, skip_regions=True)
     if named is None:
         return
     known = {_fold(name): number for number, name in zip(table.ids, table.names, strict=True) if number}

@@ -20,7 +20,8 @@ from numpy.typing import NDArray
 from adelecli.errors import CaseError
 from adelecli.scratch import let_go
 from adelecli.store.documents import Document, read_document
-from adelecli.store.layout import Shape, plan_chunks, shard_keys
+from adelecli.store.frame import LONGEST_HEADER
+from adelecli.store.layout import BLOCK, SHARD, Shape, plan_chunks, shard_keys
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,13 +36,10 @@ DAMAGE = (
 )  # fmt: skip
 
 MOST_SHARDS = 1 << 20
-"""More files than that no array has: at 32 MiB each they would hold 32 TiB."""
+"""More files than that no array has: at 32 MiB each, the smallest, they would hold 32 TiB."""
 
 MOST_BYTES = 1 << 36
 """What one array may claim to hold (64 GiB): an absurd shape must not be asked of memory."""
-
-LONGEST_HEADER = 1 << 20
-"""A raw NIfTI header with its extensions is shorter; it is one chunk of bytes."""
 
 
 @contextmanager
@@ -69,21 +67,23 @@ def to_bytes(array: Array) -> memoryview:
     return np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<")).data
 
 
-def write_volume(folder: Path, array: Array, attributes: Document | None = None) -> None:
-    """Write ``array`` ``[Z, Y, X]`` as a new sharded zarr array at ``folder``, one shard after another.
+def write_volume(folder: Path, array: Array, attributes: Document | None = None, *, shard: Shape = SHARD) -> None:
+    """Write ``array`` ``[Z, Y, X]`` as a new zarr array at ``folder``, in shards of ``shard`` where it is that large.
 
-    A shard is written once and whole; that keeps 32 MiB (times the size of a voxel) in memory, whatever the volume's size.
+    A block of whole chunks is written at once; that keeps 32 MiB (times the size of a voxel) in memory, whatever the volume's
+    size, and the packed shard that the block joins. The bytes are those of a shard written whole.
     """
     import zarr
     from zarr.codecs import Crc32cCodec, ZstdCodec
 
-    chunks, shards = plan_chunks(array.shape)
+    chunks, shards = plan_chunks(array.shape, shard)
     target = zarr.create_array(
         str(folder), shape=array.shape, dtype=array.dtype.newbyteorder("="), chunks=chunks, shards=shards, fill_value=0,
         compressors=[ZstdCodec(level=3), Crc32cCodec()], dimension_names=("z", "y", "x"), zarr_format=3,
         attributes=attributes, config={"write_empty_chunks": True},
     )  # fmt: skip
-    for block in _cut_blocks(array.shape, shards):
+    _, size = plan_chunks(array.shape, BLOCK)
+    for block in _cut_blocks(array.shape, size):
         target[block] = _copy_block(array[block])
 
 
@@ -134,9 +134,8 @@ def expected_files(document: Document) -> set[str]:
     if math.prod(shape) * itemsize > MOST_BYTES:
         raise ValueError(f"its shape {shape} claims more than {MOST_BYTES >> 30} GiB")
     if len(shape) == 3:
-        chunks, shards = plan_chunks(shape)
         inner = [_read_sizes(codec["configuration"]["chunk_shape"]) for codec in document["codecs"]]
-        planned = stored == shards and inner == [chunks]
+        planned = any((inner, stored) == ([chunks], shards) for chunks, shards in _list_plans(shape))
     else:
         planned = len(shape) == 1 and stored == shape and shape[0] * itemsize <= LONGEST_HEADER
     if not planned:
@@ -144,6 +143,11 @@ def expected_files(document: Document) -> set[str]:
     if math.prod(math.ceil(n / step) for n, step in zip(shape, stored, strict=True)) > MOST_SHARDS:
         raise ValueError(f"its shape {shape} claims more than {MOST_SHARDS} files")
     return shard_keys(shape, stored)
+
+
+def _list_plans(shape: Shape) -> tuple[tuple[Shape, Shape], ...]:
+    """Chunks and shards that an array of ``shape`` may have: those of labels, of maps, and of labels in earlier stores."""
+    return plan_chunks(shape), plan_chunks(shape, BLOCK)
 
 
 def _read_sizes(value: object) -> Shape:

@@ -23,8 +23,8 @@ import numpy as np
 
 from adelecli.errors import CaseError
 from adelecli.scratch import let_go
-from adelecli.store.arrays import DAMAGE, LONGEST_HEADER, MOST_BYTES, Array, check_shards
-from adelecli.store.frame import Frame, build_frame
+from adelecli.store.arrays import DAMAGE, MOST_BYTES, Array, check_shards
+from adelecli.store.frame import LONGEST_HEADER, Frame, build_frame, decode_header
 from adelecli.store.remote import connect, is_remote
 
 if TYPE_CHECKING:
@@ -235,7 +235,10 @@ def _read_own_frame(node: Any, attributes: Mapping[str, Any]) -> Frame | None:
     ours = attributes.get("adele")
     if not isinstance(ours, dict) or "affine_ras_mm" not in ours:
         return None
-    header = _read_header(node["nifti"]) if ours.get("nifti_sha256") else None
+    text = ours.get("nifti_header")  # earlier stores of ours have the array alone
+    header = (
+        decode_header(text) if text is not None else _read_header(node["nifti"]) if ours.get("nifti_sha256") else None
+    )
     frame = build_frame(ours["affine_ras_mm"], ours["spacing_mm"], header=header, kind=str(ours["kind"]))
     return Frame(frame.affine_ras, frame.spacing_mm, header, frame.kind, str(ours["suffix"]))
 

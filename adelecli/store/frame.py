@@ -7,6 +7,8 @@ arrays beside it are always on the source grid (the file's own axes, reversed to
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
@@ -15,6 +17,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 from adelecli.errors import CaseError
+
+LONGEST_HEADER = 1 << 20
+"""Bytes; a raw NIfTI header with its extensions is shorter."""
 
 Row = tuple[float, float, float, float]
 
@@ -41,10 +46,24 @@ class Frame:
             fact = f"has the voxel spacing {self.spacing_mm} mm, which no store can hold"
             raise CaseError(fact, remedy="repair the geometry in its header")
 
+    def describe_header(self) -> dict[str, str | None]:
+        """What a label image says of ``header``: ``nifti_header`` (base64) and ``nifti_sha256``; both None without one."""
+        if not self.header:
+            return {"nifti_header": None, "nifti_sha256": None}
+        text = base64.b64encode(self.header).decode("ascii")
+        return {"nifti_header": text, "nifti_sha256": hashlib.sha256(self.header).hexdigest()}
+
     @property
     def is_physical(self) -> bool:
         """Whether ``spacing_mm`` is a measured length; the pixels of a picture have none."""
         return self.kind != "raster"
+
+
+def decode_header(text: object) -> bytes:
+    """The raw header that ``Frame.describe_header`` wrote as ``nifti_header``; ``ValueError`` for anything else."""
+    if not isinstance(text, str) or len(text) > 2 * LONGEST_HEADER:
+        raise ValueError("its raw header is none")
+    return base64.b64decode(text, validate=True)
 
 
 def build_frame(

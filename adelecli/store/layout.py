@@ -3,7 +3,7 @@
     cleaned.zarr/                      plain group, {"adele": {"kind": "collection", ...}}
       case_0001/                       plain group, {"adele": {"status": "complete", ...}}
         labels/                        {"ome": {"labels": ["original", "corrected", "change"]}}
-          corrected/                   an OME-Zarr 0.5 label image: 0/ 1/ ... and nifti/ (the raw header)
+          corrected/                   an OME-Zarr 0.5 label image: 0/ 1/ ... and nifti/ (the raw header; of this image alone)
         maps/confidence                a plain array
     .cleaned.zarr.adele-tmp/           drafts; a sibling, since readers warn about strangers inside a store
     .cleaned.zarr.adele-lock           held by the run that writes
@@ -26,8 +26,16 @@ if TYPE_CHECKING:
 SCHEMA = 1
 DOCUMENT = "zarr.json"
 CHUNK = (64, 128, 128)
-SHARD = (128, 512, 512)
-SMALLEST_LEVEL = 128  # a level whose longest side is no longer than this needs no smaller one
+BLOCK = (
+    128,
+    512,
+    512,
+)  # what is written at once; also the shard of arrays that pack badly, and of earlier stores' labels
+SHARD = (512, 512, 512)  # of labels: they pack a hundredfold, so a deep shard is a small file, and files are what costs
+HEADER_PLACE = (
+    "corrected"  # the label image beside which the raw header also lies as an array, for readers that know no adele
+)
+SMALLEST_LEVEL = 256  # a level whose longest side is no longer than this needs no smaller one
 
 CHANGE_CLASSES: tuple[dict[str, object], ...] = (
     {"id": 0, "name": "same", "colour": (0, 0, 0)},
@@ -76,15 +84,15 @@ def journal_path(store: Path) -> Path:
     return store.with_name(f"{store.name}.journal.jsonl")
 
 
-def plan_chunks(shape: Shape) -> tuple[Shape, Shape]:
-    """Chunk and shard shapes for a volume ``[Z, Y, X]``: the defaults, capped to the volume.
+def plan_chunks(shape: Shape, largest: Shape = SHARD) -> tuple[Shape, Shape]:
+    """Chunk and shard shapes for a volume ``[Z, Y, X]``, capped to the volume; ``largest`` is the shard of a large one.
 
     >>> plan_chunks((100, 600, 50))
     ((64, 128, 50), (128, 512, 50))
     """
     # A shard holds whole chunks, so it is counted in chunks and may reach past the volume.
     chunk = tuple(min(c, n) for c, n in zip(CHUNK, shape, strict=True))
-    most = (s // c for s, c in zip(SHARD, CHUNK, strict=True))
+    most = (s // c for s, c in zip(largest, CHUNK, strict=True))
     shard = tuple(c * min(math.ceil(n / c), m) for c, n, m in zip(chunk, shape, most, strict=True))
     return chunk, shard
 
@@ -96,7 +104,7 @@ def plan_strides(shape: Shape, spacing: tuple[float, ...]) -> tuple[Shape, ...]:
     are about cubic. Striding invents no labels and, unlike the mode, does not make small lesions vanish.
 
     >>> plan_strides((40, 512, 512), (3.0, 1.0, 1.0))
-    ((1, 1, 1), (1, 2, 2), (2, 4, 4))
+    ((1, 1, 1), (1, 2, 2))
     """
     strides = [(1,) * len(shape)]
     while True:

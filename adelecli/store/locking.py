@@ -31,6 +31,19 @@ _CANNOT_LOCK = {errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL}
 _TRIES, _PATIENCE = 100, 10
 
 
+def lock_handle(handle: int) -> bool:
+    """Wait until this process alone may use the open file, until ``handle`` is closed; False where files cannot be locked."""
+    if fcntl is None:
+        return False
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+    except OSError as error:
+        if error.errno in _CANNOT_LOCK:
+            return False
+        raise
+    return True
+
+
 @contextmanager
 def hold_store(path: Path, *, part: str | None = None) -> Iterator[None]:
     """Hold the store at ``path`` (there or not yet) for the block, alone or, as the ``part`` of a run (its name), with its other parts.

@@ -12,7 +12,6 @@ removes.
 
 from __future__ import annotations
 
-import hashlib
 import shutil
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -23,7 +22,7 @@ from adelecli.errors import CaseError, OutputError
 from adelecli.store import arrays, files, journal, ome
 from adelecli.store.documents import adele_attributes, read_document, to_plain, write_group
 from adelecli.store.inspection import hash_metadata, inspect_case
-from adelecli.store.layout import journal_path, plan_strides, safe_name
+from adelecli.store.layout import BLOCK, HEADER_PLACE, journal_path, plan_strides, safe_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -58,15 +57,15 @@ class Draft:
         spacing = frame.spacing_mm if frame.is_physical else (1.0, 1.0, 1.0)
         strides = plan_strides(labels.shape, spacing)
         digest = arrays.hash_array(labels)
-        header = hashlib.sha256(frame.header).hexdigest() if frame.header else None
         ours = {
-            "sha256_zyx_c_order": digest, "strides": strides, "affine_ras_mm": frame.affine_ras, "nifti_sha256": header,
+            "sha256_zyx_c_order": digest, "strides": strides, "affine_ras_mm": frame.affine_ras,
             "spacing_mm": frame.spacing_mm, "kind": frame.kind, "suffix": frame.suffix, "source": {"id": self.case},
+            **frame.describe_header(),
         }  # fmt: skip
         with files.reporting_write_errors(self.folder):
             for level, (fz, fy, fx) in enumerate(strides):
                 arrays.write_volume(folder / str(level), labels[::fz, ::fy, ::fx])
-            if frame.header:
+            if frame.header and name == HEADER_PLACE:  # for other readers; once, since every array is two more files
                 arrays.write_bytes(folder / "nifti", frame.header)
             write_group(folder, {"ome": ome.build_label_image(name, frame, strides, classes), "adele": ours})
         self._labels[name] = digest
@@ -76,7 +75,9 @@ class Draft:
         self._check(name, values)
         values = _quantise(name, values)
         with files.reporting_write_errors(self.folder):
-            arrays.write_volume(self.folder / "maps" / safe_name(name), values, {"adele": {"scale": 1 / 255}})
+            arrays.write_volume(
+                self.folder / "maps" / safe_name(name), values, {"adele": {"scale": 1 / 255}}, shard=BLOCK
+            )
         self._maps[name] = arrays.hash_array(values)
 
     def take_over(self, folder: Path, name: str, digest: str) -> None:

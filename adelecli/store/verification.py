@@ -78,12 +78,14 @@ def _inspect_root(store: Store) -> Iterator[Finding]:
 
 
 def _inspect_journal(store: Store) -> Iterator[Finding]:
-    """What the journal remembers and the store does not say: a case that has vanished, an older version put back.
+    """What was altered in the journal, and what it remembers and the store does not say: a vanished case, an older version put back.
 
     A version that the journal does not know is no finding: a crash may have come between its rename and its line.
     """
+    path = journal_path(store.path)
+    yield from (Finding(None, "journal", fact) for fact in journal.find_alterations(path))
     known: dict[str, list[str]] = {}
-    for line in journal.read_entries(journal_path(store.path), store.id):
+    for line in journal.read_entries(path, store.id):
         known.setdefault(line.case, []).append(line.sha256)
     for case, seals in sorted(known.items()):
         try:

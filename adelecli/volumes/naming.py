@@ -22,17 +22,18 @@ _IGNORE = 255
 _LONGEST = 1 << 26  # bytes; 65,535 classes take less
 
 
-def read_class_table(place: Path, fallback: Iterable[int] = ()) -> ClassTable | None:
+def read_class_table(place: Path, fallback: Iterable[int] = (), *, skip_regions: bool = False) -> ClassTable | None:
     """Read the class table of a folder or a file: ``labels.json``, then ``dataset.json``, there or one folder above.
 
     A VOC folder has its 21 names without either.
 
     Where neither names labels, the ids in ``fallback`` (those found in the masks) are called "class 1", "class 2", ...;
-    without any the answer is None. Raises ConfigError, naming the file, for a table that cannot be understood.
+    without any the answer is None. Raises ConfigError, naming the file, for a table that cannot be understood; nnU-Net's regions
+    of several labels are understood and no classes, so with ``skip_regions`` such a table counts as none.
     """
     for path, content in _read_files(Path(place)):
         table = content.get("labels", None if path.name == "dataset.json" else content)
-        if table:
+        if table and not (skip_regions and _holds_regions(table)):
             ignore = content.get("ignore") if "labels" in content else None
             return _make_table(path, _parse_names(path, table), _to_id(path, "ignore", ignore))
     if voc.is_voc(Path(place)):
@@ -61,22 +62,30 @@ def _read_files(place: Path) -> Iterator[tuple[Path, Mapping[str, object]]]:
         return
     folder = place.resolve() if place.is_dir() else place.resolve().parent
     for path in (where / name for where in (folder, folder.parent) for name in FILES):
-        if path.is_file():
+        if path.exists() or path.is_symlink():  # a folder or a dangling link in its place is no absence
             yield path, _read_json(path)
 
 
 def _read_json(path: Path) -> Mapping[str, object]:
     try:
+        if path.exists() and not path.is_file():
+            raise ConfigError("is no file", path=path, remedy="remove it, or put a file in its place")
         if path.stat().st_size > _LONGEST:
             raise ConfigError(f"is larger than {_LONGEST} bytes", path=path, remedy="correct it or remove it")
         content = json.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
-        raise ConfigError(f"cannot be read ({error.strerror})", path=path) from error
+        raise ConfigError(
+            f"cannot be read ({error.strerror})", path=path, remedy="make it readable or remove it"
+        ) from error
     except (ValueError, RecursionError) as error:
         raise ConfigError(f"is not JSON ({error})", path=path, remedy="correct it or remove it") from error
     if not isinstance(content, dict):
         raise ConfigError("is not a JSON object", path=path, remedy='write {"0": "background", "1": "liver"}')
     return content
+
+
+def _holds_regions(table: object) -> bool:
+    return isinstance(table, Mapping) and any(isinstance(value, list) for value in table.values())
 
 
 def _parse_names(path: Path, table: object) -> dict[int, str]:
@@ -92,7 +101,8 @@ def _parse_names(path: Path, table: object) -> dict[int, str]:
         number, name = (key, value) if _is_number(key) and isinstance(value, str) else (value, key)
         label = _to_id(path, str(name), number)
         if label is None or label in names:
-            raise ConfigError(f"label {label} has two names" if label in names else f"{name!r} has no id", path=path)
+            fact = f"label {label} has two names" if label in names else f"{name!r} has no id"
+            raise ConfigError(fact, path=path, remedy="give every class one id and one name of its own")
         names[label] = str(name)
     return names
 

@@ -85,6 +85,12 @@ def fill_stores(site: Path) -> None:
                     chunk.write_bytes(b"\0" * 8)
 
 
+def spoil_names(site: Path, new: Path) -> None:
+    """The masks of the site in a folder of their own, beside a `labels.json` that was cut short."""
+    shutil.copytree(site / "masks", new / "masks")
+    (new / "labels.json").write_text('{"0": "background", ')
+
+
 def copy_store(name: str) -> Callable[[Path, Path], object]:
     return lambda site, new: shutil.copytree(site / f"{name}.zarr", new / "store.zarr")
 
@@ -135,6 +141,7 @@ CALLS = (
     Call("check", 7, "none can be used", "{site}/wrong " + RUN),
     Call("correct", 0, "done", "{site}/masks -o {new}/c.zarr " + RUN),
     Call("correct", 2, "two ways to spread", "{site}/masks -o {new}/c.zarr --workers 2 --scheduler tls://x:1 " + RUN),
+    Call("correct", 2, "a damaged labels.json", "{new}/masks -o {new}/c.zarr " + RUN, spoil_names),
     Call("correct", 3, "some cases failed", "{site}/some -o {new}/c.zarr " + RUN),
     Call("correct", 4, "some cases quarantined", "{site}/small -o {new}/c.zarr --constraint none --max-change 0.1 " + RUN),
     Call("correct", 5, "no such device", "{site}/masks -o {new}/c.zarr -i {site}/images -m {site}/model.onnx -d cuda:99"),

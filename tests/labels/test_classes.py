@@ -37,7 +37,10 @@ def test_encode_names_an_unknown_label_its_count_and_its_first_place() -> None:
     assert str(caught.value).startswith(
         "a.nii.gz: label 9 (2 voxels, first at z=1, y=2, x=1) is in no class of: 0 back"
     )
-    assert caught.value.remedy == "relabel it, or name it in labels.json"
+    assert caught.value.remedy == "relabel it, or name it in labels.json beside the masks"
+    with pytest.raises(CaseError) as caught:
+        ClassTable((0, 1), ("background", "liver")).encode(labels, remedy="use another model")
+    assert caught.value.remedy == "use another model"
 
 
 @pytest.mark.parametrize("value", [-1, 65536, -(2**40), 2**40])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import pickle
 import sys
+import threading
 from concurrent.futures import Future
 from pathlib import Path
 from types import SimpleNamespace
@@ -19,7 +20,7 @@ from tiny_models import make_contract, make_model
 from adelecli.errors import CaseError, ConfigError, OutputError
 from adelecli.pipeline import cluster, session, workers
 from adelecli.pipeline.batch import run_batch
-from adelecli.pipeline.correction import correct
+from adelecli.pipeline.correction import correct, prepare_correction
 from adelecli.pipeline.options import CorrectOptions
 from adelecli.pipeline.prediction import predict
 from adelecli.pipeline.session import Command
@@ -145,6 +146,28 @@ def test_a_limit_that_suffices_changes_nothing(cases) -> None:
     """The number that the refusal names is enough, and the store is the same."""
     correct(cases.masks, out=cases.root / "plain.zarr", model=cases.model)
     correct(cases.masks, out=cases.out, model=cases.model, max_ram="64G")
+    assert read_store(cases.out) == read_store(cases.root / "plain.zarr")
+
+
+@pytest.mark.parametrize("limit", [None, "64G"])
+def test_under_a_limit_large_cases_are_treated_one_at_a_time(cases, monkeypatch, limit) -> None:
+    """The next one is read when this one is done, so that two need no more memory than one; the store is the same."""
+    correct(cases.masks, out=cases.root / "plain.zarr", model=cases.model)
+    monkeypatch.setattr("adelecli.pipeline.session.KEEP_BYTES", 1)
+    here, threads = threading.current_thread(), []
+
+    def prepare(session):
+        treatment = prepare_correction(session)
+        read = type(treatment).read
+        monkeypatch.setattr(
+            type(treatment), "read", lambda self, case: threads.append(threading.current_thread()) or read(self, case)
+        )
+        return treatment
+
+    chosen = CorrectOptions(model=cases.model, max_ram=limit)
+    run_batch(Command("correct", prepare), pair_cases(cases.masks), cases.out, chosen, ignore_progress)
+    assert len(threads) == len(NAMES)
+    assert {thread is here for thread in threads} == {limit is not None}
     assert read_store(cases.out) == read_store(cases.root / "plain.zarr")
 
 

@@ -1,4 +1,4 @@
-"""Small cases for the store: a volume of three pyramid levels, a picture, and one call that publishes either."""
+"""Small cases for the store: a volume of two pyramid levels, a picture, and one call that publishes either."""
 
 from __future__ import annotations
 

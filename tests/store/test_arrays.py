@@ -11,7 +11,9 @@ import pytest
 import zarr
 
 from adelecli.errors import CaseError
+from adelecli.store import arrays
 from adelecli.store.arrays import hash_array, read_array, read_slabs, write_bytes, write_volume
+from adelecli.store.layout import BLOCK, SHARD
 
 
 @pytest.fixture
@@ -26,7 +28,7 @@ def test_zarr_reads_back_what_was_written(tmp_path: Path, volume: np.ndarray) ->
     assert np.array_equal(array[:], volume)
     assert array.dtype == np.uint16
     assert array.metadata.dimension_names == ("z", "y", "x")
-    assert (array.chunks, array.shards) == ((64, 9, 128), (128, 9, 256))
+    assert (array.chunks, array.shards) == ((64, 9, 128), (192, 9, 256))
     assert [type(codec).__name__ for codec in array.compressors] == ["ZstdCodec", "Crc32cCodec"]
 
 
@@ -48,7 +50,7 @@ def test_slabs_and_regions_are_parts_of_the_whole(tmp_path: Path, volume: np.nda
 
 def test_an_empty_volume_still_has_its_shards_and_losing_one_is_an_error(tmp_path: Path) -> None:
     """Zarr reads a lost shard as background; here it is damage, even where all was background."""
-    write_volume(tmp_path / "0", np.zeros((130, 5, 5), np.uint8))
+    write_volume(tmp_path / "0", np.zeros((520, 3, 3), np.uint8))
     (tmp_path / "0/c/1/0/0").unlink()
     assert not zarr.open_array(str(tmp_path / "0"), mode="r")[:].any()
     with pytest.raises(CaseError, match="shard c/1/0/0 is missing"):
@@ -103,13 +105,30 @@ def test_a_plane_of_several_shards_is_put_together(tmp_path: Path) -> None:
     assert np.array_equal(np.concatenate([slab for _, slab in read_slabs(tmp_path / "0")]), wide[::-1])
 
 
+def test_a_shard_written_in_blocks_is_the_shard_written_whole(
+    tmp_path: Path, volume: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """How much is written at once saves memory and leaves no trace in the bytes."""
+    write_volume(tmp_path / "blocks", volume)
+    monkeypatch.setattr(arrays, "BLOCK", SHARD)
+    write_volume(tmp_path / "whole", volume)
+    assert (tmp_path / "blocks/c/0/0/0").read_bytes() == (tmp_path / "whole/c/0/0/0").read_bytes()
+
+
+def test_shards_of_earlier_stores_are_read(tmp_path: Path, volume: np.ndarray) -> None:
+    """Labels used to lie in shards of 128 slices."""
+    write_volume(tmp_path / "0", volume, shard=BLOCK)
+    assert (tmp_path / "0/c/1/0/0").is_file()
+    assert np.array_equal(read_array(tmp_path / "0"), volume)
+
+
 @pytest.mark.parametrize(
     ("old", "new", "said"),
     [
         ('"shape":[140,9,130]', '"shape":[1000000,1000000,1000000]', "claims more than 64 GiB"),
         ('"shape":[140,9,130]', '"shape":[140,9]', "are not those of a store"),
         ('"shape":[140,9,130]', '"shape":[140,9,-130]', "is no shape"),
-        ('"chunk_shape":[128,9,256]', '"chunk_shape":[1,1,1]', "are not those of a store"),
+        ('"chunk_shape":[192,9,256]', '"chunk_shape":[1,1,1]', "are not those of a store"),
         ('"chunk_shape":[64,9,128]', '"chunk_shape":[1000000,1000000,1000000]', "are not those of a store"),
     ],
 )

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from adelecli.errors import CaseError
-from adelecli.store.layout import plan_chunks, plan_strides, safe_name, shard_keys
+from adelecli.store.layout import BLOCK, plan_chunks, plan_strides, safe_name, shard_keys
 
 SIZES = st.tuples(*[st.integers(1, 700)] * 3)
 
@@ -33,8 +33,9 @@ def test_ordinary_names_are_kept(name: str) -> None:
 
 
 def test_chunks_are_the_designed_ones_on_a_large_volume() -> None:
-    """A large volume gets chunks of 1 MiB and shards of 32 MiB (uint8)."""
-    assert plan_chunks((2000, 2000, 2000)) == ((64, 128, 128), (128, 512, 512))
+    """A large volume gets chunks of 1 MiB and shards of 128 MiB (uint8), or of 32 MiB where blocks are asked for."""
+    assert plan_chunks((2000, 2000, 2000)) == ((64, 128, 128), (512, 512, 512))
+    assert plan_chunks((2000, 2000, 2000), BLOCK) == ((64, 128, 128), (128, 512, 512))
     assert plan_chunks((1, 90, 30)) == ((1, 90, 30), (1, 90, 30))
 
 
@@ -49,16 +50,16 @@ def test_shards_hold_whole_chunks_and_cover_the_volume(shape: tuple[int, int, in
 
 def test_thick_slices_are_halved_last() -> None:
     """An axis is halved only once its voxels are shorter than twice the shortest side."""
-    assert plan_strides((40, 512, 512), (5.0, 1.0, 1.0)) == ((1, 1, 1), (1, 2, 2), (1, 4, 4))
-    assert plan_strides((400, 512, 512), (1.0, 1.0, 1.0)) == ((1, 1, 1), (2, 2, 2), (4, 4, 4))
-    assert plan_strides((1, 1000, 600), (1.0, 1.0, 1.0)) == ((1, 1, 1), (1, 2, 2), (1, 4, 4), (1, 8, 8))
+    assert plan_strides((40, 512, 512), (5.0, 1.0, 1.0)) == ((1, 1, 1), (1, 2, 2))
+    assert plan_strides((400, 512, 1100), (3.0, 1.0, 1.0)) == ((1, 1, 1), (1, 2, 2), (2, 4, 4), (4, 8, 8))
+    assert plan_strides((1, 1000, 600), (1.0, 1.0, 1.0)) == ((1, 1, 1), (1, 2, 2), (1, 4, 4))
 
 
 @settings(max_examples=50, deadline=None)
 @given(SIZES, st.tuples(*[st.floats(0.01, 100)] * 3))
 def test_pyramids_end_small_and_never_repeat_a_level(shape: tuple[int, int, int], spacing: tuple[float, ...]) -> None:
-    """Whatever the voxel shape, each level is smaller than the one before and the last fits a thumbnail."""
+    """Whatever the voxel shape, each level is smaller than the one before and the last fits a screen."""
     strides = plan_strides(shape, spacing)
     assert strides[0] == (1, 1, 1)
     assert len(set(strides)) == len(strides)
-    assert max(-(-n // f) for n, f in zip(shape, strides[-1], strict=True)) <= 128
+    assert max(-(-n // f) for n, f in zip(shape, strides[-1], strict=True)) <= 256

@@ -16,7 +16,7 @@ from adelecli.store.collection import Store, create_store
 from adelecli.store.documents import read_document
 from adelecli.store.frame import Frame
 from adelecli.store.journal import read_entries
-from adelecli.store.layout import journal_path
+from adelecli.store.layout import CHANGE_CLASSES, journal_path, plan_chunks, plan_strides, shard_keys
 from adelecli.store.publication import publish_case
 from adelecli.store.verification import verify_store
 
@@ -104,10 +104,10 @@ def test_a_disk_that_lies_is_caught_before_the_rename(
     """What is read back differs from what was given: nothing is published."""
     write = arrays.write_volume
 
-    def corrupt(folder: Path, array: np.ndarray, attributes: dict | None = None) -> None:
+    def corrupt(folder: Path, array: np.ndarray, attributes: dict | None = None, **shard: object) -> None:
         damaged = array.copy()
         damaged[-1, -1, -1] ^= 1
-        write(folder, damaged, attributes)
+        write(folder, damaged, attributes, **shard)
 
     monkeypatch.setattr(arrays, "write_volume", corrupt)
     with pytest.raises(OutputError, match=r"could not be read back as written \(labels/original/0 holds other values"):
@@ -224,4 +224,21 @@ def test_real_masks_come_back_with_their_header(tmp_path: Path) -> None:
             draft.set_record({})
         assert np.array_equal(store.read(case), labels)
         assert store.frame(case).header == mask.header.binaryblock
+    assert verify_store(store.path) == ()
+
+
+def test_a_case_of_the_usual_size_is_under_twenty_files(store: Store, frame: Frame) -> None:
+    """Original, corrected and change map of 400 x 512 x 512 voxels: as many files as of this thin one, which is as deep."""
+    thin, whole = np.zeros((400, 2, 300), np.uint8), (400, 512, 512)
+    for a, b in zip(plan_strides(thin.shape, (1, 1, 1)), plan_strides(whole, (1, 1, 1)), strict=True):
+        sizes = [
+            tuple(-(-n // f) for n, f in zip(shape, step, strict=True)) for shape, step in ((thin.shape, a), (whole, b))
+        ]
+        assert [len(shard_keys(size, plan_chunks(size)[1])) for size in sizes] == [1, 1]
+    with publish_case(store, "case") as draft:
+        for name in ("original", "corrected", "change"):
+            draft.write_labels(name, thin, replace(frame, spacing_mm=(1, 1, 1)), CHANGE_CLASSES)
+        draft.set_record({})
+    files = [path for path in (store.path / "case").rglob("*") if path.is_file()]
+    assert len(files) == 2 + 3 * (1 + 2 * 2) + 2  # two groups; a group and two levels each; the raw header once
     assert verify_store(store.path) == ()

@@ -14,7 +14,7 @@ from adelecli.store.collection import Store
 def test_ngff_zarr_validates_and_reads_every_label_image(store: Store, publish: Any) -> None:
     """Valid by its schemas; the voxels of every level, the scale and the axes are those that were published."""
     ngff_zarr = pytest.importorskip("ngff_zarr")
-    labels = np.zeros((3, 150, 140), np.uint8)
+    labels = np.zeros((3, 150, 260), np.uint8)
     labels[1:, 20:90, 30:80] = 7
     publish(store, "case", labels)
     for name in ("original", "corrected", "change"):

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -108,6 +109,33 @@ def test_a_table_that_cannot_be_understood_names_its_file(tmp_path: Path, conten
     with pytest.raises(ConfigError) as caught:
         read_class_table(tmp_path)
     assert str(caught.value).startswith(f"{path}: {fact}")
+    assert caught.value.remedy
+
+
+def test_regions_of_several_labels_may_count_as_no_names(tmp_path: Path) -> None:
+    """They are nnU-Net's and no fault of the file; a fault beside them still is one."""
+    path = write_json(tmp_path / "dataset.json", {"labels": {"background": 0, "whole": [1, 2]}})
+    assert read_class_table(tmp_path, skip_regions=True) is None
+    path.write_text("{")
+    with pytest.raises(ConfigError, match="is not JSON"):
+        read_class_table(tmp_path, skip_regions=True)
+
+
+@pytest.mark.parametrize(
+    ("place", "fact"),
+    [
+        (lambda path: path.mkdir(), "is no file"),
+        (lambda path: path.symlink_to("nowhere"), r"cannot be read \(No such file"),
+        (lambda path: path.write_bytes(b"\xff\xfe{"), "is not JSON"),
+    ],
+)
+def test_what_lies_in_the_place_of_a_table_is_never_passed_over(
+    tmp_path: Path, place: Callable[[Path], object], fact: str
+) -> None:
+    """Somebody meant it to say something."""
+    place(tmp_path / "labels.json")
+    with pytest.raises(ConfigError, match=rf"labels\.json: {fact}"):
+        read_class_table(tmp_path)
 
 
 def test_a_table_that_is_named_but_missing_is_an_error(tmp_path: Path) -> None:
