@@ -1,8 +1,8 @@
 """Progress on stderr: live on a terminal, one line a step with `-v`, silent otherwise.
 
-What must hold: nothing here writes to stdout; notices are shown once each, unless `-q` (a failed case is an error
-and always shown); rich is imported when the first live step arrives, so short commands do not pay for it; lines name cases
-by a salted short hash unless `--log-ids`, because a log outlives the terminal and case ids can be patient data.
+What must hold: nothing here writes to stdout; notices are shown once each, unless `-q` (a failed case is an error and always
+shown, and so is the address of a review); rich is imported when the first live step arrives, so short commands do not pay for it;
+lines name cases by a salted short hash unless `--log-ids`, because a log outlives the terminal and case ids can be patient data.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 
 FAILED = "case"  # the stage of a notice that says why one case of a batch failed
+ADDRESS = "address"  # the stage of a notice without which the work is of no use: where the review is
 
 
 class Panel(Protocol):
@@ -72,7 +73,11 @@ class Display:
         failed = event.stage == FAILED
         if failed and self._final:
             return
-        if event.notice is not None and (failed or not self._quiet) and event.notice not in self._said:
+        if (
+            event.notice is not None
+            and (failed or event.stage == ADDRESS or not self._quiet)
+            and event.notice not in self._said
+        ):
             self._said.add(event.notice)
             self._say(f"{'Error' if failed else 'Note'}: {event.notice}")
         if self._live:

@@ -25,11 +25,17 @@ INTERNAL = AdeleError.exit_code
 ONE_REQUEST_S = 1.0
 """Signals closer together are one request: `timeout` and schedulers send theirs to the process and to its group."""
 
-RESUMED_OTHERWISE = {
+REMEDIES = {
+    "train": "the run can be resumed with --resume",
+    "correct": "the run can be resumed with --resume",
+    "predict": "the run can be resumed with --resume",
     "bench": "the same command goes on where it stopped",
+    "revert": "the same command goes on where it stopped",
+    "convert": "the same command with --overwrite starts again",
+    "corrupt": "the same command with --overwrite starts again",
     "demo": "remove its folder, or name another --out, to start again",
 }
-"""How to go on with an interrupted command that has no --resume."""
+"""How to go on with an interrupted command; the others start again."""
 
 
 def guard_exit(work: Callable[[], object], *, as_json: bool, command: str = "") -> int:
@@ -100,7 +106,7 @@ def _listen() -> None:
 
 def _describe_interruption(command: str) -> str:
     """One line that says how to go on."""
-    return f"interrupted; {RESUMED_OTHERWISE.get(command, 'the run can be resumed with --resume')}"
+    return f"interrupted; {REMEDIES.get(command, 'the same command starts again')}"
 
 
 def _describe_usage(error: click.UsageError) -> str:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from adelecli.errors import CaseError, ConfigError, OutputError
+from adelecli.errors import AdeleError, CaseError, ConfigError, OutputError
 from adelecli.reporting.overlays import encode_changes, encode_image, encode_labels, pick_colour, to_uri
 from adelecli.reporting.pictures import Viewer, find_sources
 from adelecli.reporting.planes import Plane, choose_slice, fit_size
@@ -67,13 +67,20 @@ class Desk:
         self._entries = list(read_decisions(store))
         self._viewer = lru_cache(maxsize=2)(self._open_viewer)
 
-    def finish_pending(self) -> tuple[str, ...]:
-        """Carry out the rejections that an earlier review did not get to; returns the cases. Errors as ``decide``."""
-        pending = find_pending(self._entries)
-        for entry in pending:
+    def finish_pending(self) -> tuple[tuple[str, AdeleError | None], ...]:
+        """Carry out the rejections that an earlier review did not get to; returns the cases, each with what prevented it.
+
+        One damaged case must not keep a person from the others, so its error is told and its rejection stays pending.
+        """
+        return tuple((entry.case, self._try_out(entry)) for entry in find_pending(self._entries))
+
+    def _try_out(self, entry: Decision) -> AdeleError | None:
+        try:
             with self._lock:
                 self._carry_out(entry)
-        return tuple(entry.case for entry in pending)
+        except AdeleError as error:
+            return error
+        return None
 
     def list_queue(self) -> list[dict[str, Any]]:
         """The cases, worst first, each with its reasons and the word about the whole of it (``""``: none yet)."""

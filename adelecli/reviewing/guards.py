@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.responses import Response
 
-COOKIE = "adele_review"
 HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
     "frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
@@ -38,6 +37,7 @@ class Guard:
         self.token = secrets.token_urlsafe(32)
         self._session = secrets.token_urlsafe(32)
         self._spent = False
+        self.cookie = f"adele_review_{host.rpartition(':')[2]}"  # a browser shares cookies among the ports of a host
 
     @property
     def address(self) -> str:
@@ -55,7 +55,7 @@ class Guard:
             return PlainTextResponse("requests from other pages are refused", 403)
         if request.url.path == "/" and "token" in request.query_params:
             return self._admit(request.query_params["token"])
-        if secrets.compare_digest(request.cookies.get(COOKIE, "").encode(), self._session.encode()):
+        if secrets.compare_digest(request.cookies.get(self.cookie, "").encode(), self._session.encode()):
             return None
         return PlainTextResponse("open the address that `adele review` printed; it works once, in one browser", 403)
 
@@ -64,5 +64,5 @@ class Guard:
             return PlainTextResponse("this address was used already; start `adele review` again", 403)
         self._spent = True
         answer = RedirectResponse("/", 303)
-        answer.set_cookie(COOKIE, self._session, httponly=True, samesite="strict", path="/")
+        answer.set_cookie(self.cookie, self._session, httponly=True, samesite="strict", path="/")
         return answer

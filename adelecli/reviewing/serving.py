@@ -49,8 +49,8 @@ def review(
 
     The address, with its one-time token, is told as a notice to ``progress`` and, with ``browser``, opened. ``port`` 0: any free one.
     ``images``: the folder of the images; without it labels are shown on grey. ``export``: write the decisions as CSV there and
-    serve nothing. Raises ``InputError`` (no store, no images), ``ConfigError`` (the port is taken), ``CaseError`` and ``OutputError``
-    when a rejection of an earlier review cannot be carried out.
+    serve nothing. Raises ``InputError`` (no store, no images), ``ConfigError`` (the port is taken) and ``OutputError`` (the table
+    cannot be written). A rejection of an earlier review that cannot be carried out is told as the failure of its case.
 
     >>> review("cleaned.zarr", export="decisions.csv").cases  # doctest: +SKIP
     {'accept': 12, 'reverted': 3}
@@ -98,8 +98,11 @@ def _serve(store: Store, images: Path | None, listener: socket.socket, *, browse
 
     with listener:
         desk = Desk(store, images)
-        for case in desk.finish_pending():
-            progress(Progress("review", case=case, notice="a rejection of an earlier review was carried out"))
+        for case, error in desk.finish_pending():
+            fact = "a rejection of an earlier review was carried out"
+            if error is not None:
+                fact = f"{case}: a rejection of an earlier review could not be carried out ({error})"
+            progress(Progress("review" if error is None else "case", case=case, notice=fact))
         guard = Guard(f"127.0.0.1:{listener.getsockname()[1]}")
         config = uvicorn.Config(
             build_application(desk, guard), lifespan="off", log_level="error", access_log=False, server_header=False,
@@ -107,7 +110,7 @@ def _serve(store: Store, images: Path | None, listener: socket.socket, *, browse
         )  # fmt: skip
         server = uvicorn.Server(config)
         with _ended_by_signals(server):  # from the moment on at which somebody can know that there is something to end
-            progress(Progress("review", notice=f"open {guard.address} (it works once); Ctrl-C ends the review"))
+            progress(Progress("address", notice=f"open {guard.address} (it works once); Ctrl-C ends the review"))
             if browser:
                 _open_browser(guard.address)
             server.run(sockets=[listener])

@@ -39,6 +39,14 @@ def test_without_a_terminal_only_notices_show(capsys: pytest.CaptureFixture[str]
     assert captured.out == ""
 
 
+def test_quiet_still_tells_where_the_review_is(capsys: pytest.CaptureFixture[str]) -> None:
+    """Without its address a review that opens no browser would be of no use."""
+    with Display(quiet=True) as display:
+        display(Progress("model", notice="running on the CPU"))
+        display(Progress("address", notice="open http://127.0.0.1:1/"))
+    assert capsys.readouterr().err == "Note: open http://127.0.0.1:1/\n"
+
+
 def test_verbose_lines_hash_the_case(capsys: pytest.CaptureFixture[str]) -> None:
     """The same case has the same hash within a run, another one in the next run."""
     hashes = []

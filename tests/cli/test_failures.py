@@ -93,15 +93,20 @@ def test_a_missing_extra_is_told_in_one_line(adele, replace) -> None:
 
 
 def test_ctrl_c_is_130(adele, replace) -> None:
-    """An interruption is one line that says how to go on."""
+    """An interruption is one line that says how to go on, with options that the command has."""
 
     def act(_):
         raise KeyboardInterrupt
 
-    replace("verify", act)
-    ended = adele("verify", "store", "--json")
-    assert (ended.code, json.loads(ended.out)["code"]) == (130, 130)
-    assert "--resume" in ended.err
+    for words, remedy in (
+        ("correct m -o s.zarr", "the run can be resumed with --resume"),
+        ("verify s.zarr", "the same command starts again"),
+        ("convert s.zarr -o files", "the same command with --overwrite starts again"),
+    ):
+        replace(words.split()[0], act)
+        ended = adele(*words.split(), "--json")
+        assert (ended.code, json.loads(ended.out)["code"]) == (130, 130)
+        assert ended.err.splitlines()[-1] == f"Error: interrupted; {remedy}"
 
 
 SLEEPY = """

@@ -6,6 +6,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,9 +16,11 @@ pytest.importorskip("starlette")
 pytest.importorskip("uvicorn")
 httpx = pytest.importorskip("httpx")
 
+from adelecli.progress import Progress  # noqa: E402 - after the check that it can be imported
 from adelecli.reviewing.application import build_application  # noqa: E402 - after the check that it can be imported
 from adelecli.reviewing.desk import Desk  # noqa: E402 - after the check that it can be imported
 from adelecli.reviewing.guards import Guard  # noqa: E402 - after the check that it can be imported
+from adelecli.reviewing.serving import review  # noqa: E402 - after the check that it can be imported
 from adelecli.store.collection import Store  # noqa: E402 - after the check that it can be imported
 
 
@@ -65,6 +68,15 @@ def test_the_address_works_once_and_becomes_a_cookie(client: httpx.Client, guard
     assert client.get("/api/queue").status_code == 200
     client.cookies.clear()
     assert client.get(guard.address).status_code == 403
+
+
+def test_two_reviews_in_one_browser_do_not_lock_each_other_out(client: httpx.Client, guard: Guard) -> None:
+    """A browser sends the cookies of 127.0.0.1 to all of its ports, so each review has a name of its own for its cookie."""
+    other = Guard("127.0.0.1:1")
+    assert client.get(guard.address).status_code == 303
+    client.cookies.set(other.cookie, "the other review's", domain="127.0.0.1")
+    assert client.get("/api/queue").status_code == 200
+    assert other.cookie != guard.cookie
 
 
 def test_another_host_and_another_origin_are_refused(inside: httpx.Client, desk: Desk, guard: Guard) -> None:
@@ -134,3 +146,49 @@ def test_a_review_in_a_browser_from_opening_to_restored_labels(guard: Guard, sto
         assert page.evaluate("document.documentElement.scrollWidth") == 380
         assert tab.faults == []
         assert {url.split("/")[2] for url in tab.requests} == {guard.host}
+
+
+def test_a_hurried_hand_decides_about_no_case_but_the_one_that_it_sees(guard: Guard, desk: Desk) -> None:
+    """A key pressed while the next case opens decides nothing; an answer that comes late does not bring its case back."""
+    held: list[Any] = []
+
+    def hold(route: Any) -> None:  # Playwright takes no method of a list
+        held.append(route)
+
+    with open_tab(1200, 800) as tab:
+        page = tab.page
+        page.goto(guard.address)
+        page.wait_for_selector('#stage[data-shown^="b/axial/"]')
+        page.route("**/api/cases/c", hold)
+        page.keyboard.press("j")
+        page.keyboard.press("r")
+        assert page.locator("#said").inner_text() == "c is being opened; nothing was decided"
+        _let_go(page, held)
+        page.wait_for_selector('#stage[data-shown^="c/"]')
+        assert desk.decisions() == ()
+        page.route("**/api/decisions", hold)
+        page.keyboard.press("a")
+        page.keyboard.press("j")
+        page.wait_for_selector('#stage[data-shown^="a/"]')
+        _let_go(page, held)
+        page.wait_for_selector('#queue [data-id="c"] .accept')
+        assert page.locator("#name").inner_text() == "a"
+        assert [(entry.case, entry.word) for entry in desk.decisions()] == [("c", "accept")]
+        assert tab.faults == []
+
+
+def _let_go(page: Any, held: list[Any]) -> None:
+    """Send the request that was held back, once it has arrived."""
+    while not held:
+        page.wait_for_timeout(10)
+    held.pop().continue_()
+
+
+def test_an_interruption_as_soon_as_the_address_is_told_ends_the_review(store: Store) -> None:
+    """Ctrl-C is how a review ends, also before the server has begun to listen to it."""
+
+    def interrupt(event: Progress) -> None:
+        if event.stage == "address":
+            raise KeyboardInterrupt
+
+    assert review(store.path, browser=False, progress=interrupt).decisions == 0

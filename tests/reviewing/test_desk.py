@@ -5,6 +5,9 @@ from __future__ import annotations
 import base64
 import csv
 import io
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,7 +18,7 @@ from adelecli.errors import CaseError, ConfigError, OutputError
 from adelecli.reviewing.desk import Desk, find_revert
 from adelecli.reviewing.exporting import format_decisions
 from adelecli.store.collection import Store
-from adelecli.store.decisions import read_decisions
+from adelecli.store.decisions import find_pending, read_decisions, record_decision
 
 
 def test_a_rejected_case_gets_its_labels_back_and_both_steps_are_noted(
@@ -46,9 +49,26 @@ def test_a_rejection_that_a_kill_cut_short_is_carried_out_at_the_next_start(stor
         Desk(store, revert=restorer).decide("b", "reject")
     assert store.read("b", "change").any()
     restorer.fails = False
-    assert Desk(store, revert=restorer).finish_pending() == ("b",)
+    assert Desk(store, revert=restorer).finish_pending() == (("b", None),)
     assert not store.read("b", "change").any()
     assert Desk(store, revert=restorer).finish_pending() == ()
+
+
+def test_a_rejection_that_cannot_be_carried_out_keeps_nobody_from_the_others(store: Store, restorer: Restorer) -> None:
+    """It is told with its case, stays pending, and the next one is carried out."""
+
+    class Failing(Restorer):
+        def __call__(self, path: Path, /, *, cases: Sequence[str], **given: Any) -> None:
+            if cases == ["b"]:
+                raise CaseError("b is damaged")
+            super().__call__(path, cases=cases, **given)
+
+    record_decision(store, "b", "reject")
+    record_decision(store, "c", "reject")
+    told = Desk(store, revert=Failing()).finish_pending()
+    assert [(case, str(error)) for case, error in told] == [("b", "b is damaged"), ("c", "None")]
+    assert not store.read("c", "change").any()
+    assert [entry.case for entry in find_pending(read_decisions(store))] == ["b"]
 
 
 def test_other_words_are_kept_and_can_be_taken_back(desk: Desk, store: Store, restorer: Restorer) -> None:

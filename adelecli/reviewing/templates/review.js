@@ -5,6 +5,8 @@
   const AHEAD = 3;      // slices asked for on each side of the one that is shown
   const KEPT = 120;     // slices kept in memory
   let cases = [], here = null, plane = null, index = 0, layer = "difference", target = "";
+  let opening = null;              // the case that was asked for and is not shown yet
+  let decided = Promise.resolve(); // decisions are sent one after the other, in the order of the keys
   const drawn = new Map();
 
   const ask = async (path, options) => {
@@ -42,15 +44,22 @@
 
   // ---- one case
   const openCase = async (id) => {
+    opening = id;
     try {
-      show(await ask(`/api/cases/${encodeURIComponent(id)}`));
+      const described = await ask(`/api/cases/${encodeURIComponent(id)}`);
+      if (opening !== id) return;          // another case was asked for in the meantime
+      opening = null;
+      show(described);
       target = "";
       plane = here.planes[0];
       index = plane.start;
       drawn.clear();
       listTargets(); choosePlane(plane.name); listQueue(); say("");
       document.querySelector('#queue [aria-current="true"]')?.scrollIntoView({ block: "nearest" });
-    } catch (error) { say(error.message); }
+    } catch (error) {
+      if (opening === id) opening = null;
+      say(error.message);
+    }
   };
   const show = (described) => {
     here = described;
@@ -142,21 +151,33 @@
   };
 
   // ---- decisions
-  const decide = async (word) => {
+  const decide = (word) => {
     if (!here) return;
+    if (opening !== null) { say(`${opening} is being opened; nothing was decided`); return; } // the key was meant for what comes
     const wish = { case: here.id, word, part: target || null, note: $("note").value || null };
+    $("note").value = "";
+    decided = decided.then(() => send(wish));
+  };
+  const send = async (wish) => {
     try {
-      const shown = index, name = plane.name;
-      show(await ask("/api/decisions", { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(wish) }));
-      const about = target || "the whole case";
+      const body = JSON.stringify(wish);
+      const described = await ask("/api/decisions", { method: "POST", headers: { "Content-Type": "application/json" }, body });
+      const about = wish.part ?? "the whole case";
       const told = { accept: "accepted", reject: "rejected, original labels are back", edit: "marked for editing", open: "word taken back" };
-      say(`${here.id}: ${about}: ${told[word]}`);
-      cases.find((one) => one.id === here.id).word = here.word;
-      $("note").value = "";
-      drawn.clear();
-      plane = here.planes.find((one) => one.name === name);
-      drawStrip(); listTargets(); listQueue(); showSlice(shown);
-    } catch (error) { say(error.message); }
+      cases.find((one) => one.id === wish.case).word = described.word;
+      if (here.id === wish.case) showAgain(described);
+      listQueue();
+      say(`${wish.case}: ${about}: ${told[wish.word]}`);
+    } catch (error) {
+      $("note").value ||= wish.note ?? "";
+      say(`${wish.case}: ${error.message}`);
+    }
+  };
+  const showAgain = (described) => { // the case that is open, as it is after a decision; the slice stays
+    show(described);
+    drawn.clear();
+    plane = here.planes.find((one) => one.name === plane.name);
+    drawStrip(); listTargets(); showSlice(index);
   };
   for (const button of document.querySelectorAll("[data-word]")) button.addEventListener("click", () => decide(button.dataset.word));
 
@@ -173,7 +194,7 @@
 
   const step = (by) => {
     const shown = [...document.querySelectorAll("#queue button")].map((one) => one.dataset.id);
-    const at = Math.min(Math.max(shown.indexOf(here?.id) + by, 0), shown.length - 1);
+    const at = Math.min(Math.max(shown.indexOf(opening ?? here?.id) + by, 0), shown.length - 1);
     if (shown.length) openCase(shown[at]);
   };
   const cycle = (names, now) => names[(names.indexOf(now) + 1) % names.length];
