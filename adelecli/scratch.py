@@ -8,9 +8,11 @@ slabs and says `let_go` after each of them keeps a bounded part in memory; the v
 
 from __future__ import annotations
 
+import ctypes
 import math
 import mmap
 import os
+import sys
 import tempfile
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -67,6 +69,17 @@ def let_go(*arrays: NDArray[Any]) -> None:
             base = base.base if isinstance(base, np.ndarray) else base.obj
         if isinstance(base, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
             base.madvise(mmap.MADV_DONTNEED)
+
+
+def trim_heap() -> bool:
+    """Hand what was freed in pieces back to the system, with glibc; whether that was done. Takes milliseconds.
+
+    What threads have freed stays theirs otherwise: each stage of a large case left about 100 MB behind, beneath the peak of the next.
+    """
+    if not sys.platform.startswith("linux"):
+        return False
+    library = ctypes.CDLL(None)
+    return hasattr(library, "malloc_trim") and bool(library.malloc_trim(0))
 
 
 def cut_slabs(array: NDArray[Any], most: int = SLAB_BYTES) -> Iterator[slice]:
