@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 
@@ -47,6 +48,34 @@ before = resident()
 assert trim_heap()
 print(before - resident())
 """
+
+
+SHARE = """
+import sys, threading, numpy
+from adelecli.scratch import share_heap
+assert share_heap() == (sys.argv[1] == "shared")
+blocks, barrier = [], threading.Barrier(6)
+def work():
+    barrier.wait()
+    blocks.append(numpy.ones(1000, numpy.uint8))
+    barrier.wait()
+threads = [threading.Thread(target=work) for _ in range(6)]
+[thread.start() for thread in threads]
+[thread.join() for thread in threads]
+print(len({block.ctypes.data >> 26 for block in blocks}))  # a heap of a thread lies in 64 MiB of its own
+"""
+
+
+@pytest.mark.skipif(not trim_heap(), reason="another C library")
+@pytest.mark.parametrize("how", ["shared", "own"])
+def test_threads_share_two_heaps_unless_the_user_has_a_word(how):
+    """Six threads that allocate at once find their blocks in two places, or in more where the user has tuned malloc."""
+    clean = {name: value for name, value in os.environ.items() if not name.startswith(("MALLOC_", "GLIBC_"))}
+    told = {} if how == "shared" else {"MALLOC_TRIM_THRESHOLD_": "131072"}
+    done = subprocess.run(
+        [sys.executable, "-c", SHARE, how], env=clean | told, capture_output=True, text=True, check=True
+    )
+    assert (int(done.stdout) <= 2) == (how == "shared")
 
 
 @pytest.mark.skipif(not trim_heap(), reason="another C library")
