@@ -22,6 +22,7 @@ from adelecli.errors import CaseError
 from adelecli.flow import read_ahead
 from adelecli.intake.formats import read_geometry
 from adelecli.pipeline.records import CaseRecord
+from adelecli.scratch import trim_heap
 from adelecli.store.publication import publish_case
 
 if TYPE_CHECKING:
@@ -82,7 +83,7 @@ def run_cases(
             continue
         for case in group:
             announce(case.id)
-            yield run_case(case, treatment, session, store)
+            yield run_case(case, treatment, session, store, tidy=trim_heap)
 
 
 def _is_large(case: Case, session: Session) -> bool:
@@ -115,10 +116,17 @@ def _run_overlapping(
             yield writing.result()
 
 
-def run_case(case: Case, treatment: Treatment, session: Session, store: Store | None) -> CaseRecord:
-    """The same for one case, in this thread: what a worker process does."""
+def run_case(
+    case: Case, treatment: Treatment, session: Session, store: Store | None, *, tidy: Callable[[], object] = int
+) -> CaseRecord:
+    """The same for one case, in this thread: what a worker process does. ``tidy`` is called after each stage."""
     content, seconds = _read_case(case, treatment, session)
-    return _publish_case(case, _treat_case(case, content, seconds, treatment), session, store)
+    tidy()
+    outcome = _treat_case(case, content, seconds, treatment)
+    tidy()
+    record = _publish_case(case, outcome, session, store)
+    tidy()
+    return record
 
 
 def note_failure(name: str, error: CaseError) -> CaseRecord:

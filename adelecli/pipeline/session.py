@@ -17,7 +17,7 @@ from adelecli.pipeline.sizes import read_size
 from adelecli.progress import Callback, Progress, ignore_progress
 from adelecli.runtime.acceleration import Acceleration
 from adelecli.runtime.models import Model, open_model
-from adelecli.scratch import KEEP_BYTES, Scratch
+from adelecli.scratch import KEEP_BYTES, Scratch, share_heap
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -115,6 +115,8 @@ def open_session(
     clock = Clock()
     path = path or find_model(options.model)
     limit = options.max_ram_bytes
+    if limit is not None:
+        share_heap()  # before the threads that would each have one of their own
     how = Acceleration(
         options.provider,
         Path(options.engine_cache) if options.engine_cache is not None else None,
