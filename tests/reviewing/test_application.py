@@ -177,6 +177,21 @@ def test_a_hurried_hand_decides_about_no_case_but_the_one_that_it_sees(guard: Gu
         assert tab.faults == []
 
 
+def test_a_page_whose_review_has_ended_says_so(guard: Guard, desk: Desk) -> None:
+    """A decision that no server took is told as such, and what was typed beside it stays."""
+    with open_tab(1200, 800) as tab:
+        page = tab.page
+        page.goto(guard.address)
+        page.wait_for_selector('#stage[data-shown^="b/axial/"]')
+        page.fill("#note", "wrong organ")
+        page.route("**/api/decisions", lambda route: route.abort())
+        page.click("[data-word=reject]")
+        page.wait_for_selector("#said:not(:empty)")
+        assert page.locator("#said").inner_text() == "b: the review has ended; start `adele review` again"
+        assert page.locator("#note").input_value() == "wrong organ"
+        assert desk.decisions() == ()
+
+
 def _let_go(page: Any, held: list[Any]) -> None:
     """Send the request that was held back, once it has arrived."""
     while not held:

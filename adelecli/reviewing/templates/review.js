@@ -10,7 +10,7 @@
   const drawn = new Map();
 
   const ask = async (path, options) => {
-    const answer = await fetch(path, options);
+    const answer = await fetch(path, options).catch(() => { throw new Error("the review has ended; start `adele review` again"); });
     const content = await answer.json().catch(() => ({ error: answer.statusText }));
     if (!answer.ok) throw new Error(content.error ?? answer.statusText);
     return content;
