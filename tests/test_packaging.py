@@ -87,7 +87,9 @@ def test_wheel_and_sdist_hold_what_they_should(built: tuple[Path, Path]) -> None
         "weights/hippocampus.onnx",
     } <= set(packed)
     assert not [
-        name for name in packed if name.startswith((".venv", "docs", "benchmarks", "shared", "tests")) or name.endswith(".pyc")
+        name
+        for name in packed
+        if name.startswith((".venv", "docs", "benchmarks", "shared", "tests")) or name.endswith(".pyc")
     ]
 
 

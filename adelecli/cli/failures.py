@@ -26,7 +26,7 @@ ONE_REQUEST_S = 1.0
 """Signals closer together are one request: `timeout` and schedulers send theirs to the process and to its group."""
 
 REMEDIES = {
-    "train": "the run can be resumed with --resume",
+    "train": "the run can be resumed with --resume RUN",
     "correct": "the run can be resumed with --resume",
     "predict": "the run can be resumed with --resume",
     "bench": "the same command goes on where it stopped",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from html import escape
+
 import msgspec
 
 from adelecli.pipeline.records import choose_exit_code
@@ -62,6 +64,26 @@ class Checkup(msgspec.Struct, frozen=True):
     estimate: Estimate
     machinery: Machinery
     notices: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        """One line; the cases themselves are in ``cases``."""
+        return f"Checkup({self._summary})"
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: the summary, and ten cases, those that cannot be used first."""
+        rows = "".join(
+            f"<tr><td>{escape(case.id)}</td><td>{'x'.join(map(str, case.shape)) or '-'}</td>"
+            f"<td>{escape(case.error or '; '.join(case.concerns))}</td></tr>"
+            for case in sorted(self.cases, key=lambda case: (case.error is None, not case.concerns))[:10]
+        )
+        head = "<tr><th>case</th><th>shape</th><th>what is wrong</th></tr>"
+        table = f"<table><thead>{head}</thead><tbody>{rows}</tbody></table>"
+        return f"<p><b>adele check</b>: {self._summary}</p>{table}"
+
+    @property
+    def _summary(self) -> str:
+        refused = sum(case.error is not None for case in self.cases)
+        return f"{len(self.cases) - refused} cases can be used, {refused} cannot"
 
     @property
     def exit_code(self) -> int:

@@ -7,6 +7,7 @@ and say how many cases they are the mean of.
 from __future__ import annotations
 
 import math
+from html import escape
 from typing import TYPE_CHECKING, Literal
 
 import msgspec
@@ -94,6 +95,32 @@ class Evaluation(msgspec.Struct, frozen=True):
     missing: tuple[str, ...] = ()
     spare: tuple[str, ...] = ()
 
+    def __repr__(self) -> str:
+        """One line; the scores themselves are in ``cases`` and ``classes``."""
+        return f"Evaluation({self._summary})"
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: the summary, and the means of each class."""
+        rows = "".join(
+            f"<tr><td>{escape(one.name)}</td><td>{one.cases}</td>"
+            + "".join(f"<td>{_show(value)}</td>" for value in (one.dice, one.iou, one.hd95, one.assd))
+            + "</tr>"
+            for one in self.classes
+        )
+        head = "".join(f"<th>{name}</th>" for name in ("class", "cases", "Dice", "IoU", "HD95", "ASSD"))
+        table = f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
+        return f"<p><b>adele evaluate</b>: {self._summary}</p>{table}"
+
+    @property
+    def _summary(self) -> str:
+        failed = sum(case.error is not None for case in self.cases)
+        parts = [f"{len(self.cases) - failed} compared", f"mean Dice {_show(self.dice)}"]
+        if failed:
+            parts.insert(1, f"{failed} failed")
+        if self.label_error is not None:
+            parts.append(f"label error {_show(self.label_error.error_before)} -> {_show(self.label_error.error_after)}")
+        return ", ".join(parts)
+
     @property
     def exit_code(self) -> int:
         """0 all compared, 3 some cases could not be, 7 none could."""
@@ -102,6 +129,10 @@ class Evaluation(msgspec.Struct, frozen=True):
     def to_json(self) -> str:
         """One JSON object."""
         return msgspec.json.encode(self).decode()
+
+
+def _show(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}"
 
 
 def drop_infinite(value: float) -> float | None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -52,6 +53,20 @@ class Model:
     _session: Any = field(repr=False)
     _options: Any = field(repr=False)
     _buffers: Buffers | None = field(default=None, repr=False)
+
+    def __repr__(self) -> str:
+        """One line; everything else that is known is in ``contract``."""
+        return f"Model({str(self.path)!r}, {len(self.contract.classes)} classes, {self.contract.dims}D, on {self.device.name})"
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: the same line, and the classes with what the contract says of them."""
+        rows = "".join(
+            f"<tr><td>{one.id}</td><td>{escape(one.name)}</td><td>{one.tau}</td><td>{'yes' if one.triggered else 'no'}</td></tr>"
+            for one in self.contract.classes
+        )
+        head = "<tr><th>id</th><th>class</th><th>threshold</th><th>corrected</th></tr>"
+        table = f"<table><thead>{head}</thead><tbody>{rows}</tbody></table>"
+        return f"<p><b>adele model</b> {escape(self.contract.name)}: {escape(repr(self))}</p>{table}"
 
     def run(self, image: NDArray[np.generic]) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
         """Segment prepared slices ``image`` [N, C, H, W]: class indices uint8 and their confidence, both [N, H, W].

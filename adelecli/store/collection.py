@@ -126,7 +126,10 @@ class Store:
         return tuple(self.read_form(case).maps)
 
     def read(self, case: str, name: str = "corrected", region: Region = ()) -> Array:
-        """Labels ``[Z, Y, X]`` (ids, on the source grid) or a map (uint8, 0..255 = 0..1), or a region of it."""
+        """Labels ``[Z, Y, X]`` (ids, on the source grid) or a map (uint8, 0..255 = 0..1), or a region of it.
+
+        Raises ``CaseError`` where the case or the array is not there or damaged.
+        """
         return read_array(self._array_path(case, name), region)
 
     def read_slabs(self, case: str, name: str = "corrected") -> Iterator[tuple[int, Array]]:

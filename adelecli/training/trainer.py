@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import shutil
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
@@ -61,7 +61,7 @@ class TrainResult:
     """A finished run: its folder, one record per epoch, the onset epoch per class, and the cases left out with reasons."""
 
     folder: Path
-    history: tuple[dict[str, Any], ...]
+    history: tuple[dict[str, Any], ...] = field(repr=False)  # a line for a person names no epoch
     onsets: dict[str, int | None]
     reasons: dict[str, str]
     left_out: tuple[tuple[str, str], ...]

@@ -9,7 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from adelecli.pipeline.checkup import CheckedCase, Checkup, Estimate, Machinery
 from adelecli.pipeline.records import SCHEMA, CaseRecord, Report, RunRecord, choose_exit_code, rank_cases, report_schema
+from adelecli.pipeline.scores import CaseScore, ClassMean, ErrorRate, Evaluation
 
 RUN = RunRecord("correct", "0", "3", "Linux", {}, None, {}, "cpu", "cpu", "2025", {}, None)
 
@@ -85,3 +87,22 @@ def test_a_report_tells_itself_in_a_line_and_in_a_notebook() -> None:
     shown = report._repr_html_()
     assert "a&lt;b" in shown
     assert shown.index("<td>c</td>") < shown.index("a&lt;b")
+
+
+def test_an_evaluation_tells_itself_in_a_line_and_in_a_notebook() -> None:
+    """Means and the label error; what cannot be told is a dash; names of classes are escaped."""
+    error = ErrorRate(0.3125, 0.25, None, None, 0, 0, 0, None)
+    classes = (ClassMean(1, "a<b", 1, 0.5, None, None, 2.0, None),)
+    found = Evaluation((CaseScore("a"), CaseScore("b", error="is damaged")), classes, 0.5, None, error)
+    assert repr(found) == "Evaluation(1 compared, 1 failed, mean Dice 0.500, label error 0.312 -> 0.250)"
+    assert "<td>a&lt;b</td><td>1</td><td>0.500</td><td>-</td><td>-</td><td>2.000</td>" in found._repr_html_()
+
+
+def test_a_checkup_tells_itself_in_a_line_and_in_a_notebook() -> None:
+    """What cannot be used comes first, with the reason, escaped."""
+    cases = (CheckedCase("a", shape=(2, 3)), CheckedCase("b", error="c<d: no image"))
+    found = Checkup(cases, {}, {}, Estimate(None, None, None, 0, 0, 0), Machinery(None, None, "", (), "", None))
+    assert repr(found) == "Checkup(1 cases can be used, 1 cannot)"
+    shown = found._repr_html_()
+    assert "<td>b</td><td>-</td><td>c&lt;d: no image</td>" in shown
+    assert shown.index("<td>b</td>") < shown.index("<td>a</td><td>2x3</td>")

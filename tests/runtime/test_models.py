@@ -38,6 +38,13 @@ def test_a_model_computes_its_formula(model):
     assert (label.dtype, confidence.dtype) == (np.uint8, np.float32)
 
 
+def test_an_open_model_tells_itself_in_a_line_and_in_a_notebook(model):
+    """Where it is and what it knows, not its whole contract."""
+    count = len(model.contract.classes)
+    assert repr(model) == f"Model('{model.path}', {count} classes, 2D, on cpu)"
+    assert model._repr_html_().count("<tr><td>") == count
+
+
 def test_an_open_model_tells_what_it_is(model):
     """The contract, the hash and size of the file's bytes, and the device in use."""
     blob = model.path.read_bytes()
