@@ -91,7 +91,7 @@ def pair_cases(masks: Path, images: Path | None = None, remote: Remote | None = 
     pairing = _assemble(by_mask, by_image, images)
     if not pairing.cases:
         fact = f"none of its {len(mask_files)} masks has a usable image in {images}"
-        _refuse_all(masks, pairing, fact, "give a mask and its image the same name")
+        _refuse_all(masks, pairing, fact, "give a mask and its image the same name" if pairing.spare_images else None)
     whole = listed is None and masks.is_dir() and not _is_one(masks, mask_files)
     return pairing if whole else replace(pairing, spare_images=())  # who asks for some masks leaves images over
 
