@@ -8,6 +8,7 @@ line holds no case id and no path unless ``--log-ids`` (see ``naming``); the las
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from datetime import UTC, datetime
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Final, Literal, Self
@@ -81,12 +82,17 @@ class EventLog:
         with self._file:
             if error is None:
                 self._write("info" if self._code == OK else "warning", "finished", code=self._code)
-            elif isinstance(error, KeyboardInterrupt):
-                self._write("warning", "interrupted", code=INTERRUPTED)
-            elif isinstance(error, AdeleError):
-                self._write("error", "failed", code=error.exit_code, message=self._names.clean(str(error)))
-            else:  # the message of a bug may hold anything; its traceback goes to stderr
-                self._write("error", "failed", code=AdeleError.exit_code, message=type(error).__name__)
+                return
+            with suppress(OutputError):  # what ended the work matters more than that the log cannot tell it
+                self._tell_end(error)
+
+    def _tell_end(self, error: BaseException) -> None:
+        if isinstance(error, KeyboardInterrupt):
+            self._write("warning", "interrupted", code=INTERRUPTED)
+        elif isinstance(error, AdeleError):
+            self._write("error", "failed", code=error.exit_code, message=self._names.clean(str(error)))
+        else:  # the message of a bug may hold anything; its traceback goes to stderr
+            self._write("error", "failed", code=AdeleError.exit_code, message=type(error).__name__)
 
     def __call__(self, event: Progress) -> None:
         """Log a step that is worth a line, or a notice."""

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from adelecli.cli.stdout import ReaderGoneError, StdoutError, drop_stdout, guarded_stdout
+from adelecli.cli.streams import ReaderGoneError, StdoutError, drop_stream, guarded_streams
 from adelecli.errors import INTERRUPTED, AdeleError, ConfigError
 
 if TYPE_CHECKING:
@@ -49,13 +49,13 @@ def guard_exit(work: Callable[[], object], *, as_json: bool, command: str = "") 
     if as_json:
         sys.excepthook = _report_bug
     try:
-        with guarded_stdout():
-            return _end_work(work, as_json=as_json, command=command)
-    except StdoutError as error:
-        drop_stdout()
-        if not isinstance(error, ReaderGoneError):
-            click.echo(f"Error: {error}", err=True)
-        return error.exit_code
+        with guarded_streams():
+            try:
+                return _end_work(work, as_json=as_json, command=command)
+            except StdoutError as error:
+                return _give_up(error)
+    except StdoutError as error:  # what was held back until the end
+        return _give_up(error)
 
 
 def _end_work(work: Callable[[], object], *, as_json: bool, command: str) -> int:
@@ -117,10 +117,21 @@ def _describe_usage(error: click.UsageError) -> str:
 
 
 def _refuse(line: str, code: int, *, as_json: bool) -> int:
-    if as_json:
-        click.echo(_encode_error(line, code))
     click.echo(f"Error: {line}", err=True)
+    if as_json:
+        try:
+            click.echo(_encode_error(line, code))
+        except StdoutError as error:  # what went wrong first has been told, and its code says more
+            _give_up(error)
     return code
+
+
+def _give_up(error: StdoutError) -> int:
+    """Write no more to stdout, tell why unless its reader has gone, and return the code."""
+    drop_stream(sys.stdout)
+    if not isinstance(error, ReaderGoneError):
+        click.echo(f"Error: {error}", err=True)
+    return error.exit_code
 
 
 def _encode_error(line: str, code: int) -> str:
@@ -130,6 +141,9 @@ def _encode_error(line: str, code: int) -> str:
 
 
 def _report_bug(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-    """The hook for what nobody expected under `--json`: the object on stdout, the traceback on stderr."""
-    click.echo(_encode_error(f"internal error: {kind.__name__}: {error}", INTERNAL))
+    """The hook for what nobody expected under `--json`: the traceback on stderr, the object on stdout."""
     sys.__excepthook__(kind, error, trace)
+    try:
+        click.echo(_encode_error(f"internal error: {kind.__name__}: {error}", INTERNAL))
+    except OSError:
+        drop_stream(sys.stdout)

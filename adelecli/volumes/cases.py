@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 
 from adelecli.errors import CaseError, ConfigError, InputError, make_printable
 from adelecli.volumes import voc
+from adelecli.volumes.links import stay_inside
 from adelecli.volumes.listing import (
     IMAGE_FOLDERS,
     MASK_FOLDERS,
@@ -90,7 +91,7 @@ def pair_cases(masks: Path, images: Path | None = None, remote: Remote | None = 
     pairing = _assemble(by_mask, by_image, images)
     if not pairing.cases:
         fact = f"none of its {len(mask_files)} masks has a usable image in {images}"
-        _refuse_all(masks, pairing, fact, "give a mask and its image the same name")
+        _refuse_all(masks, pairing, fact, "give a mask and its image the same name" if pairing.spare_images else None)
     whole = listed is None and masks.is_dir() and not _is_one(masks, mask_files)
     return pairing if whole else replace(pairing, spare_images=())  # who asks for some masks leaves images over
 
@@ -207,7 +208,7 @@ def _only_mask(name: str, files: Sequence[Entry]) -> Path:
     if len(files) > 1:
         names = ", ".join(file.path.name for file in files)
         raise CaseError(f"has {len(files)} masks ({names})", path=name, remedy="leave one of them")
-    return _inside(files[0].path)
+    return stay_inside(files[0].path)
 
 
 def _order_channels(name: str, files: Sequence[Entry], mask: Path | None, place: Path) -> tuple[Path, ...]:
@@ -222,18 +223,7 @@ def _order_channels(name: str, files: Sequence[Entry], mask: Path | None, place:
             path=name,
             remedy="number them _0000, _0001, ... without gaps",
         )
-    return tuple(_inside(file.path) for file in ordered)
-
-
-def _inside(path: Path) -> Path:
-    if not path.is_symlink():
-        return path
-    if not path.exists():
-        raise CaseError("is a link to a file that is not there", path=path, remedy="copy the file here")
-    if not path.resolve().is_relative_to(path.parent.resolve()):
-        remedy = "copy the files themselves (`cp -rL masks copied`, `datalad unlock masks`)"
-        raise CaseError("is a link that leaves its folder", path=path, remedy=remedy)
-    return path
+    return tuple(stay_inside(file.path) for file in ordered)
 
 
 def _check_id(name: str, twins: Sequence[str], path: Path) -> None:

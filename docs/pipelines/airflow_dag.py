@@ -48,7 +48,7 @@ def clean_masks() -> None:
         call_adele("verify", params["store"])
         return {
             "to_review": queue,
-            "cases": len(call_adele("convert", params["store"], "--out", params["out"])["cases"]),
+            "cases": len(call_adele("convert", params["store"], "--out", params["out"], "--overwrite")["cases"]),
         }
 
     write_files(correct())

@@ -21,7 +21,7 @@ process CORRECT {
     path model
 
     output:
-    path "${batch.name}.zarr", emit: store
+    tuple path("${batch.name}.zarr"), path("${batch.name}.zarr.journal.jsonl"), emit: store
     path "${batch.name}.json", emit: report
     path "${batch.name}.jsonl"
 
@@ -40,7 +40,7 @@ process VERIFY {
     tag "${store.name}"
 
     input:
-    path store
+    tuple path(store), path(journal)  // the journal is found beside the store
 
     output:
     path "${store.baseName}.verified.json"
@@ -52,6 +52,6 @@ process VERIFY {
 }
 
 workflow {
-    CORRECT(Channel.fromPath(params.batches, type: 'dir'), file(params.model))
+    CORRECT(channel.fromPath(params.batches, type: 'dir'), file(params.model))
     VERIFY(CORRECT.out.store)
 }

@@ -44,7 +44,7 @@ def correct(masks: str, images: str, model: str, store: str) -> list[str]:
 def write_files(store: str, out: str) -> int:
     """Prove the store and write its labels as files; how many cases there are."""
     call_adele("verify", store)
-    return len(call_adele("convert", store, "--out", out)["cases"])
+    return len(call_adele("convert", store, "--out", out, "--overwrite")["cases"])
 
 
 @flow

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from importlib.resources import files
 from pathlib import Path
 
@@ -102,6 +103,29 @@ def test_a_log_that_cannot_be_written_is_refused_before_the_work(adele, replace,
     assert ended.code == 8
     assert "log.jsonl: the log cannot be written" in ended.err
     assert not verify.calls
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no named pipes")
+@pytest.mark.parametrize(("error", "code"), [(None, 8), (KeyboardInterrupt(), 130), (InputError("is empty"), 7)])
+def test_a_log_that_breaks_off_ends_the_work(adele, replace, tmp_path, error: BaseException | None, code: int) -> None:
+    """In one line with code 8; what ended the work before keeps its own."""
+    log = tmp_path / "log.fifo"
+    os.mkfifo(log)
+    reader = os.open(log, os.O_RDONLY | os.O_NONBLOCK)
+
+    def act(progress):
+        assert b"started" in os.read(reader, 1000)
+        os.close(reader)
+        if error is not None:
+            raise error
+        progress(Progress("verify", 1, 1))
+        pytest.fail("the work goes on unwatched")
+
+    replace("verify", act)
+    ended = adele("verify", "s", "--log-json", log)
+    assert ended.code == code
+    assert ended.err.strip().count("\n") == 0  # click breaks the line on which a terminal shows ^C
+    assert ("the log cannot be written" in ended.err) is (error is None)
 
 
 @pytest.mark.parametrize(

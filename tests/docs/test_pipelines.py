@@ -125,7 +125,7 @@ def test_snakemake_runs_the_rules(folder: Path) -> None:
 
 @pytest.mark.slow
 def test_prefect_runs_the_flow(folder: Path) -> None:
-    """The flow's result, and its files."""
+    """The flow's result, and its files; run again, it comes to the same."""
     python = Path(find_engine("prefect")).with_name("python")
     words = [str(python), str(PIPELINES / "prefect_flow.py"), "masks", "images", "weights/adele.onnx", "c.zarr", "out"]
     home = {
@@ -133,9 +133,10 @@ def test_prefect_runs_the_flow(folder: Path) -> None:
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
         "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": str(PATIENCE_S),
     }
-    answer = json.loads(run(words, folder, **home).splitlines()[-1])
-    assert (sorted(answer["to_review"]), answer["cases"]) == (["a", "b"], 2)
-    assert len(list((folder / "out").glob("*.nii.gz"))) == 2
+    for _ in range(2):
+        answer = json.loads(run(words, folder, **home).splitlines()[-1])
+        assert (sorted(answer["to_review"]), answer["cases"]) == (["a", "b"], 2)
+        assert len(list((folder / "out").glob("*.nii.gz"))) == 2
 
 
 @pytest.mark.slow
@@ -169,6 +170,50 @@ def test_nextflow_runs_the_workflow(folder: Path) -> None:
     model = str(folder / "weights" / "adele.onnx")
     run([engine, "run", str(PIPELINES / "main.nf"), "--batches", f"{folder}/inbox/*", "--model", model], folder)
     assert open_store(folder / "results" / "first.zarr").case_ids() == ("a", "b")
+
+
+def read_process(name: str, **given: str) -> str:
+    """The shell script of a process of main.nf as Nextflow would write it: `${x}` is filled in, escapes are gone."""
+    text = (PIPELINES / "main.nf").read_text(encoding="utf-8")
+    found = re.search(rf'process {name} {{.*?script:\n\s+"""\n(.*?)"""', text, re.DOTALL)
+    assert found is not None
+    filled = re.sub(r"(?<!\\)\$\{([\w.()]+)\}", lambda variable: given[variable[1]], found[1])
+    return filled.replace("\\$", "$").replace("\\\\", "\\")
+
+
+def test_the_scripts_of_the_nextflow_processes_run(folder: Path) -> None:
+    """On links in a folder of the task's own, as Nextflow hands inputs over; a failed case is a result, a missing model is none."""
+    make_batch(folder, "first")
+    task = folder / "work"
+    task.mkdir()
+    (task / "first").symlink_to(folder / "inbox" / "first")
+    (task / "adele.onnx").symlink_to(folder / "weights" / "adele.onnx")
+    given = {
+        "batch": "first",
+        "batch.name": "first",
+        "model": "adele.onnx",
+        "task.cpus": "2",
+        "task.memory.toGiga()": "8",
+    }
+    words = ["bash", "-ue"]
+    run([*words, "-c", read_process("CORRECT", **given)], task)
+    assert json.loads((task / "first.json").read_text())["run"]["options"]["workers"] == 2
+    (folder / "store").mkdir()
+    for name in ("first.zarr", "first.zarr.journal.jsonl"):
+        (folder / "store" / name).symlink_to(task / name)
+    verify_script = read_process("VERIFY", **{"store": "first.zarr", "store.baseName": "first"})
+    run([*words, "-c", verify_script], folder / "store")
+    assert json.loads((folder / "store" / "first.verified.json").read_text())["findings"] == []
+    (folder / "inbox" / "first" / "masks" / "a.nii.gz").write_bytes(b"damaged")
+    shutil.rmtree(task / "first.zarr")
+    run([*words, "-c", read_process("CORRECT", **given)], task)
+    assert sorted(case["status"] for case in json.loads((task / "first.json").read_text())["cases"]) == [
+        "corrected",
+        "failed",
+    ]
+    (task / "adele.onnx").unlink()
+    with pytest.raises(AssertionError, match=r"adele\.onnx"):
+        run([*words, "-c", read_process("CORRECT", **given)], task)
 
 
 @pytest.mark.parametrize("file", sorted(path.name for path in PIPELINES.iterdir() if path.suffix != ".md"))

@@ -1,4 +1,4 @@
-"""A reader that has gone, and a disk that is full: quiet or one line, the documented code, and the work is not lost."""
+"""A reader that has gone, a full disk, a stream that never was: quiet or one line, the documented code, and no work is lost."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 import pytest
@@ -16,8 +17,8 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from exit_cases import make_truth, write_volume
 
-from adelecli.cli.stdout import Outlet, ReaderGoneError, StdoutError
-from adelecli.errors import OutputError
+from adelecli.cli.streams import Outlet, ReaderGoneError, StdoutError
+from adelecli.errors import InputError, OutputError
 from adelecli.pipeline.verification import verify
 from adelecli.store.collection import open_store
 
@@ -32,8 +33,10 @@ WORDS = [
     "info MODEL",
     "info MODEL --json",
     "check MASKS --json",
-    "verify absent --json",
 ]
+ABSENT = "verify absent --json"
+NO_INPUT = InputError.exit_code
+TRACED = "check MASKS --model MODEL --device cpu --verbose"
 
 
 @pytest.fixture(scope="module")
@@ -47,19 +50,24 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-def start(words: str, data: Path, stdout: object) -> subprocess.Popen[str]:
+def start(words: str, data: Path, stdout: object, **more: object) -> subprocess.Popen[str]:
     named = words.replace("MODEL", str(data / "model.onnx")).replace("MASKS", str(data / "masks"))
     command = [sys.executable, "-c", "from adelecli.cli.app import main; main()", *named.split()]
     environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
-    return subprocess.Popen(command, cwd=data, stdout=stdout, stderr=subprocess.PIPE, text=True, env=environment)  # type: ignore[call-overload]
+    streams = {"stdout": stdout, "stderr": subprocess.PIPE} | more
+    return subprocess.Popen(command, cwd=data, text=True, env=environment, **streams)  # type: ignore[call-overload]
+
+
+def open_pipe_without_reader() -> IO[str]:
+    reading, writing = os.pipe()
+    os.close(reading)
+    return os.fdopen(writing, "w")
 
 
 @pytest.mark.parametrize("words", WORDS)
 def test_a_reader_who_has_gone_is_no_error_to_tell_of(words: str, data: Path) -> None:
     """No traceback, no line but what the command itself had to say, and the code of output that cannot be written."""
-    reading, writing = os.pipe()
-    os.close(reading)
-    with os.fdopen(writing, "w") as pipe, start(words, data, pipe) as process:
+    with open_pipe_without_reader() as pipe, start(words, data, pipe) as process:
         _, said = process.communicate()
     assert process.returncode == CANNOT
     assert "Traceback" not in said
@@ -76,6 +84,56 @@ def test_a_full_disk_is_one_line(words: str, data: Path) -> None:
     assert "Traceback" not in said
     told = [line for line in said.splitlines() if line.startswith("Error: ")]
     assert told[-1].startswith("Error: standard output: cannot be written (No space left on device)")
+
+
+def test_an_error_is_told_although_nobody_reads_the_answer(data: Path) -> None:
+    """What went wrong first keeps its line and its code: an interrupted run above all can still be resumed by its code."""
+    with open_pipe_without_reader() as pipe, start(ABSENT, data, pipe) as process:
+        _, said = process.communicate()
+    assert process.returncode == NO_INPUT
+    assert [line.partition(" ")[0] for line in said.splitlines()] == ["Error:"]
+    assert "absent" in said
+
+
+@needs_full
+def test_an_error_is_told_although_the_disk_is_full(data: Path) -> None:
+    """And then that its object could not be written."""
+    with FULL.open("w") as full, start(ABSENT, data, full) as process:
+        _, said = process.communicate()
+    first, second = said.splitlines()
+    assert process.returncode == NO_INPUT
+    assert "absent" in first
+    assert second.startswith("Error: standard output: cannot be written")
+
+
+@pytest.mark.parametrize(("words", "code"), [(TRACED, 0), ("verify absent", NO_INPUT)])
+def test_notes_that_nobody_takes_change_nothing(words: str, code: int, data: Path) -> None:
+    """Stderr whose reader has gone: the answer and the exit code are as ever."""
+    with open_pipe_without_reader() as pipe, start(words, data, subprocess.PIPE, stderr=pipe) as process:
+        out, _ = process.communicate()
+    assert process.returncode == code
+    assert ("case" in out) is (code == 0)
+
+
+@needs_full
+def test_notes_on_a_full_disk_change_nothing(data: Path) -> None:
+    """Nor when Python closes."""
+    with FULL.open("w") as full, start(TRACED, data, subprocess.PIPE, stderr=full) as process:
+        out, _ = process.communicate()
+    assert process.returncode == 0
+    assert "case" in out
+
+
+@pytest.mark.skipif(os.name == "nt", reason="a shell of Unix")
+def test_a_program_without_streams_does_its_work(data: Path) -> None:
+    """As a service may be started; no file of the store takes the number of a stream, and so gets what is meant for it."""
+    script = 'exec "$@" <&- >&- 2>&-'
+    program = [sys.executable, "-c", "from adelecli.cli.app import main; main()"]
+    words = ["correct", "masks", "--model", "model.onnx", "--out", "silent.zarr", "--verbose"]
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(["sh", "-c", script, "sh", *program, *words], cwd=data, env=environment, check=False)
+    assert done.returncode == 0
+    assert verify(data / "silent.zarr").findings == ()
 
 
 @needs_full
