@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 from http.client import HTTPConnection
+from pathlib import Path
 from threading import Thread
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -18,6 +21,8 @@ if TYPE_CHECKING:
     from adelecli.progress import Progress
     from adelecli.store.collection import Store
 
+ROOT = Path(__file__).parents[2]
+PATIENCE_S = 300
 SIGNALS = [signal.SIGINT, signal.SIGTERM]
 
 
@@ -64,3 +69,29 @@ def test_a_signal_ends_a_review_that_has_served(store: Store) -> None:
 
     assert adelecli.review(store.path, browser=False, progress=act).decisions == 0
     assert pages == [303]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", SIGNALS)
+def test_no_signal_is_lost_behind_the_address(store: Store, kind: signal.Signals) -> None:
+    """Twenty real programs, each sent the signal as soon as its address can be read: all end with 0 and the sum of the decisions."""
+    command = [
+        sys.executable,
+        "-c",
+        "from adelecli.cli.app import main; main()",
+        "review",
+        str(store.path),
+        "--no-browser",
+    ]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    for _ in range(20):
+        with subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
+        ) as program:
+            assert program.stderr is not None
+            while "http://127.0.0.1" not in (line := program.stderr.readline()):
+                assert line, "it ended before it told its address"
+            program.send_signal(kind)
+            out, error = program.communicate(timeout=PATIENCE_S)
+        assert (program.returncode, error) == (0, "")
+        assert out.startswith("0 decisions about ")

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import msgspec
 
+from adelecli.training.presets import PRESETS
 from adelecli.training.settings import Settings
 
 PAGE = Path(__file__).parents[2] / "docs" / "settings.md"
@@ -28,3 +29,9 @@ def test_every_setting_is_documented_with_its_default() -> None:
     for key, value in settings.items():
         shown = "none" if value is None else value if isinstance(value, str) else json.dumps(value)
         assert rows[key] == shown, key
+
+
+def test_what_the_default_preset_sets_otherwise_stands_in_its_row() -> None:
+    """And nothing else does: whoever trains without options gets these values, not the column's."""
+    found = re.findall(r"^\| `([\w.]+)` \|.*`adele`: `([^`]+)` \|$", PAGE.read_text(), re.MULTILINE)
+    assert dict(found) == {key: json.dumps(value) for key, value in flatten(PRESETS["adele"]).items()}
