@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from adelecli.errors import CaseError
 from adelecli.scratch import let_go
 from adelecli.store.documents import Document, read_document
-from adelecli.store.frame import LONGEST_HEADER
+from adelecli.store.frame import LONGEST_HEADER, decode_header
 from adelecli.store.layout import BLOCK, SHARD, Shape, plan_chunks, shard_keys
 
 if TYPE_CHECKING:
@@ -164,6 +164,15 @@ def read_array(folder: Path, region: Region = ()) -> Array:
     """
     with reporting_damage(folder):
         return np.asarray(_open(folder)[region if region != () else ...])
+
+
+def read_header(folder: Path, ours: Document) -> bytes:
+    """The raw NIfTI header of the label image at ``folder``, whose own attributes are ``ours``; errors as ``read_array``.
+
+    Earlier stores kept it in an array alone.
+    """
+    text = ours.get("nifti_header")
+    return read_array(folder / "nifti").tobytes() if text is None else decode_header(text)
 
 
 def read_slabs(folder: Path) -> Iterator[tuple[int, Array]]:

@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Any
 
 from adelecli.errors import CaseError, ConfigError, InputError, OutputError
 from adelecli.store import files, journal, ome
-from adelecli.store.arrays import Array, Region, read_array, read_shape, read_slabs, reporting_damage
+from adelecli.store.arrays import Array, Region, read_array, read_header, read_shape, read_slabs, reporting_damage
 from adelecli.store.documents import Document, adele_attributes, is_sealed, read_document, to_plain, write_group
 from adelecli.store.forms import CaseForm, Revision, read_form
-from adelecli.store.frame import Frame, Row, decode_header
+from adelecli.store.frame import Frame, Row
 from adelecli.store.inspection import inspect_case
 from adelecli.store.layout import DOCUMENT, SCHEMA, Shape, journal_path, safe_name
 
@@ -163,7 +163,7 @@ class Store:
         folder, attributes = self._label_image(case, name)
         with reporting_damage(folder):
             ours = attributes["adele"]
-            header = _read_header(folder, ours) if ours["nifti_sha256"] else None
+            header = read_header(folder, ours) if ours["nifti_sha256"] else None
             a, b, c, d = (_row(*row) for row in ours["affine_ras_mm"])
             z, y, x = ours["spacing_mm"]
             return Frame((a, b, c, d), (z, y, x), header, str(ours["kind"]), str(ours["suffix"]))
@@ -173,12 +173,6 @@ class Store:
         folder, attributes = self._label_image(case, name)
         with reporting_damage(folder):
             return ome.list_classes(attributes["ome"])
-
-
-def _read_header(folder: Path, ours: Document) -> bytes:
-    """The raw header, which earlier stores kept in an array alone."""
-    text = ours.get("nifti_header")
-    return read_array(folder / "nifti").tobytes() if text is None else decode_header(text)
 
 
 def _row(x: float, y: float, z: float, shift: float) -> Row:
