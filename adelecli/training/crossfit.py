@@ -161,7 +161,7 @@ def _compare(
     counts = _count_cases(experiment, views, shifts, offsets=False).counts if any(shifts) else found.counts
     noise = estimate_noise(counts, trusted=trusted, seed=experiment.settings.seed)
     if apart:
-        sight = found.lookout.sum_up(held)
+        sight = found.lookout.sum_up(held | trusted[:, None])  # what is right lacks what it lacks
         noise = add_omissions(noise, experiment, cases, sight, lambda case: models[half_of[case]])
     if not calibrated:
         return noise

@@ -2,7 +2,7 @@
 
 Why in the training: what was left out is taught as background, in every epoch anew, and a network that has learnt it does not see it any
 more. So where it lies is found before, and the background around it is not learnt. What must hold: nothing depends on clean
-labels; a case that is trusted lacks what it lacks; the box is a matter of the case's slices alone, so that a resumed run finds it again.
+labels; the box is a matter of the case's slices alone, so that a resumed run finds it again.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def add_omissions(
 ) -> Noise:
     """``noise`` with the classes that look left out of the ``cases``, and when a class is to be restored.
 
-    ``choose`` gives the network that has not seen a case.
+    ``sight.held`` is true of all classes of a case that is trusted. ``choose`` gives the network that has not seen a case.
     """
     omitted, restoration = find_omissions(sight)
     slices = experiment.slices
@@ -74,7 +74,6 @@ def add_omissions(
             _find_box(experiment, choose(cases[number]), cases[number], int(c) + 1),
         )
         for number, c in np.argwhere(omitted)
-        if slices.case_ids[cases[number]] not in slices.trusted
     ]
     return replace(noise, restoration=restoration, omitted=tuple(found))
 

@@ -101,3 +101,13 @@ def test_the_file_gives_the_class_back(lacking: Folders, result: TrainResult, tm
     for case in HIDDEN:
         assert measure_disc(lacking, case, store.read(case)) > 0.6
     assert measure_disc(lacking, "case0", store.read("case0")) > 0.9
+
+
+def test_a_trusted_case_lacks_what_it_lacks(lacking: Folders, tmp_path: Path) -> None:
+    """It is not taken for omitted, and where no other case lacks the class, nothing will ever be restored."""
+    given = {"set": ASKED, "epochs": 1, "seed": 1, "device": "cpu", "out": tmp_path}
+    noise = read_noise(train(lacking.masks, trusted=HIDDEN, **given).folder)
+    assert noise is not None
+    assert noise.omitted == ()
+    assert noise.restoration is not None
+    assert noise.restoration.classes == frozenset()
