@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from html import escape
-
 import msgspec
 
+from adelecli.pipeline.notebook import format_answer
 from adelecli.pipeline.records import choose_exit_code
 
 
@@ -71,14 +70,11 @@ class Checkup(msgspec.Struct, frozen=True):
 
     def _repr_html_(self) -> str:
         """What a notebook shows: the summary, and ten cases, those that cannot be used first."""
-        rows = "".join(
-            f"<tr><td>{escape(case.id)}</td><td>{'x'.join(map(str, case.shape)) or '-'}</td>"
-            f"<td>{escape(case.error or '; '.join(case.concerns))}</td></tr>"
-            for case in sorted(self.cases, key=lambda case: (case.error is None, not case.concerns))[:10]
-        )
-        head = "<tr><th>case</th><th>shape</th><th>what is wrong</th></tr>"
-        table = f"<table><thead>{head}</thead><tbody>{rows}</tbody></table>"
-        return f"<p><b>adele check</b>: {self._summary}</p>{table}"
+        first = sorted(self.cases, key=lambda case: (case.error is None, not case.concerns))[:10]
+        rows = [
+            (case.id, "x".join(map(str, case.shape)) or "-", case.error or "; ".join(case.concerns)) for case in first
+        ]
+        return format_answer("check", self._summary, ("case", "shape", "what is wrong"), rows)
 
     @property
     def _summary(self) -> str:

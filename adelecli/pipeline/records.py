@@ -8,13 +8,13 @@ A field may be added under the same ``SCHEMA``; a changed meaning needs a new on
 from __future__ import annotations
 
 from collections import Counter
-from html import escape
 from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
 from adelecli.errors import OK, SOME_FAILED, SOME_QUARANTINED, InputError
 from adelecli.labels.triage import judge_cases, order_cases, weigh_record
+from adelecli.pipeline.notebook import format_answer
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -143,14 +143,11 @@ class Report(msgspec.Struct, frozen=True):
 
     def _repr_html_(self) -> str:
         """What a notebook shows: the summary, and the ten cases to look at first, with their reasons."""
-        rows = "".join(
-            f"<tr><td>{case.rank}</td><td>{escape(case.id)}</td><td>{case.status}</td>"
-            f"<td>{100 * (case.changed_share or 0.0):.1f} %</td><td>{escape('; '.join(case.reasons[:2]))}</td></tr>"
+        rows = [
+            (case.rank, case.id, case.status, f"{100 * (case.changed_share or 0.0):.1f} %", "; ".join(case.reasons[:2]))
             for case in self.review_queue[:10]
-        )
-        head = "<tr><th>rank</th><th>case</th><th>status</th><th>changed</th><th>why</th></tr>"
-        table = f"<table><thead>{head}</thead><tbody>{rows}</tbody></table>" if rows else ""
-        return f"<p><b>adele {escape(self.run.command)}</b>: {self._summary}</p>{table}"
+        ]
+        return format_answer(self.run.command, self._summary, ("rank", "case", "status", "changed", "why"), rows)
 
     @property
     def _summary(self) -> str:

@@ -7,11 +7,11 @@ and say how many cases they are the mean of.
 from __future__ import annotations
 
 import math
-from html import escape
 from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
+from adelecli.pipeline.notebook import format_answer
 from adelecli.pipeline.records import choose_exit_code
 
 if TYPE_CHECKING:
@@ -101,15 +101,11 @@ class Evaluation(msgspec.Struct, frozen=True):
 
     def _repr_html_(self) -> str:
         """What a notebook shows: the summary, and the means of each class."""
-        rows = "".join(
-            f"<tr><td>{escape(one.name)}</td><td>{one.cases}</td>"
-            + "".join(f"<td>{_show(value)}</td>" for value in (one.dice, one.iou, one.hd95, one.assd))
-            + "</tr>"
+        rows = [
+            (one.name, one.cases, *(_show(value) for value in (one.dice, one.iou, one.hd95, one.assd)))
             for one in self.classes
-        )
-        head = "".join(f"<th>{name}</th>" for name in ("class", "cases", "Dice", "IoU", "HD95", "ASSD"))
-        table = f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
-        return f"<p><b>adele evaluate</b>: {self._summary}</p>{table}"
+        ]
+        return format_answer("evaluate", self._summary, ("class", "cases", "Dice", "IoU", "HD95", "ASSD"), rows)
 
     @property
     def _summary(self) -> str:
