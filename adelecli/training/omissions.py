@@ -16,7 +16,7 @@ from adelecli.labels.classes import IGNORE
 from adelecli.labels.excess import Omission
 from adelecli.labels.omission import Sight, find_box, find_omissions, sum_masses, sum_sizes
 from adelecli.progress import Progress
-from adelecli.training.relabelling import predict_probabilities
+from adelecli.training.relabelling import find_classes, predict_probabilities
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -31,10 +31,7 @@ if TYPE_CHECKING:
 
 def find_held(slices: Slices, case: int, classes: int) -> NDArray[np.bool_]:
     """Which of the classes 1..K-1 the case has in any slice ``[K - 1]``."""
-    held = np.zeros(256, np.bool_)
-    for row in slices.rows_of(case):
-        held[np.unique(slices.labels[row])] = True
-    return held[1:classes]
+    return np.isin(np.arange(1, classes), sorted(find_classes(slices, case)))
 
 
 @dataclass
@@ -67,22 +64,20 @@ def add_omissions(
     """
     omitted, restoration = find_omissions(sight)
     slices = experiment.slices
-    found = [
-        Omission(
-            slices.case_ids[cases[number]],
-            int(c) + 1,
-            _find_box(experiment, choose(cases[number]), cases[number], int(c) + 1),
-        )
-        for number, c in np.argwhere(omitted)
-    ]
+    found: list[Omission] = []
+    for case, lacks in zip(cases.tolist(), omitted, strict=True):
+        indices = (np.flatnonzero(lacks) + 1).tolist()
+        if indices:
+            seen = _look_again(experiment, choose(case), case, indices)
+            found += [Omission(slices.case_ids[case], c, find_box(seen[:, n])) for n, c in enumerate(indices)]
     return replace(noise, restoration=restoration, omitted=tuple(found))
 
 
-def _find_box(experiment: Experiment, model: MultiScale, case: int, index: int) -> tuple[int, ...]:
-    """Where ``model`` sees the class ``index`` in the case: first and last + 1 of its slices, rows and columns."""
+def _look_again(experiment: Experiment, model: MultiScale, case: int, indices: list[int]) -> NDArray[np.float32]:
+    """What ``model`` sees of the classes ``indices`` in all slices of the case ``[S, len(indices), H, W]``."""
     rows = experiment.slices.rows_of(case)
-    parts = [part[:, index] for _, part in predict_probabilities(model, experiment.slices, rows, experiment.device)]
-    return find_box(np.concatenate(parts))
+    parts = predict_probabilities(model, experiment.slices, rows, experiment.device)
+    return np.concatenate([part[:, indices] for _, part in parts])
 
 
 def mark_unknown(slices: Slices, omitted: Iterable[Omission]) -> dict[int, list[tuple[slice, slice]]]:

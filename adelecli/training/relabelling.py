@@ -12,8 +12,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from adelecli.labels.classes import IGNORE
-from adelecli.labels.correction import Change, Rule, add_changes, correct_labels, count_changes, guard_collapse
+from adelecli.labels.correction import (
+    Change,
+    Rule,
+    add_changes,
+    correct_labels,
+    count_changes,
+    find_present,
+    guard_collapse,
+)
 from adelecli.labels.omission import find_restored, sum_sizes
 from adelecli.labels.outline import choose_best, combine_slices
 
@@ -123,7 +130,7 @@ def join_predictions(parts: Sequence[Prediction]) -> Prediction:
 
 def _find_missing(slices: Slices, case: int, rule: Rule) -> frozenset[int]:
     """The classes that the case has in none of its slices, shown or not, and that may be restored."""
-    return rule.restorable - _find_classes(slices, case) if rule.restorable else frozenset()
+    return rule.restorable - find_classes(slices, case) if rule.restorable else frozenset()
 
 
 def _restore_classes(
@@ -177,9 +184,11 @@ def correct_case(
     if slices.case_ids[case] in slices.trusted:
         return before.copy(), ()
     original = np.array(slices.labels[rows])
-    if rule.gate is not None and not rule.admits(rule.gate.count(original, prediction[0]), _find_classes(slices, case)):
+    asked = rule.gate is not None or rule.reach == "volume"
+    present = find_classes(slices, case) if asked else frozenset()
+    if rule.gate is not None and not rule.admits(rule.gate.count(original, prediction[0]), present):
         return before.copy(), ()
-    after = correct_labels(before, *prediction, rule, present=_present(slices, case, rule))
+    after = correct_labels(before, *prediction, rule, present=present)
     if guard >= 1:
         return after, ()
     return guard_collapse(original, after, sorted(rule.triggered), limit=guard)
@@ -198,11 +207,6 @@ def _whole_cases(positions: NDArray[np.intp], case_of: NDArray[np.int32]) -> Ite
         yield from np.split(positions, np.flatnonzero(np.diff(case_of[positions])) + 1)
 
 
-def _present(slices: Slices, case: int, rule: Rule) -> frozenset[int] | None:
-    """The classes of the whole case's original labels, where the rule needs them."""
-    return _find_classes(slices, case) if rule.reach == "volume" else None
-
-
-def _find_classes(slices: Slices, case: int) -> frozenset[int]:
-    found = np.unique(slices.labels[slices.rows_of(case)])
-    return frozenset(int(i) for i in found if i != IGNORE)
+def find_classes(slices: Slices, case: int) -> frozenset[int]:
+    """The classes of the whole case's original labels, shown or not."""
+    return find_present(slices.labels[slices.rows_of(case)])
