@@ -26,15 +26,11 @@ if TYPE_CHECKING:
 SCHEMA = 1
 DOCUMENT = "zarr.json"
 CHUNK = (64, 128, 128)
-BLOCK = (
-    128,
-    512,
-    512,
-)  # what is written at once; also the shard of arrays that pack badly, and of earlier stores' labels
+# What is written at once; also the shard of arrays that pack badly, and of earlier stores' labels.
+BLOCK = (128, 512, 512)
 SHARD = (512, 512, 512)  # of labels: they pack a hundredfold, so a deep shard is a small file, and files are what costs
-HEADER_PLACE = (
-    "corrected"  # the label image beside which the raw header also lies as an array, for readers that know no adele
-)
+# The label image beside which the raw header also lies as an array, for readers that know no adele.
+HEADER_PLACE = "corrected"
 SMALLEST_LEVEL = 256  # a level whose longest side is no longer than this needs no smaller one
 
 CHANGE_CLASSES: tuple[dict[str, object], ...] = (
