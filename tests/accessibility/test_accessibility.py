@@ -5,15 +5,13 @@
 
 from __future__ import annotations
 
-import socket
 import sys
-import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from browser import open_tab
+from review_server import serve
 from small_stores import make_store
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "training"))
@@ -80,25 +78,11 @@ def test_the_page_of_a_run(run: Path, window: tuple[int, int, str]) -> None:
 @pytest.fixture
 def review(tmp_path: Path) -> Iterator[str]:
     """The address of a review that runs."""
-    uvicorn = pytest.importorskip("uvicorn")
-    from adelecli.reviewing.application import build_application
+    pytest.importorskip("uvicorn")
     from adelecli.reviewing.desk import Desk
-    from adelecli.reviewing.guards import Guard
 
-    desk = Desk(make_store(tmp_path), tmp_path / "images")
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        guard = Guard(f"127.0.0.1:{listener.getsockname()[1]}")
-        server = uvicorn.Server(
-            uvicorn.Config(build_application(desk, guard), log_level="error", lifespan="off", ws="none")
-        )
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
-        thread.start()
-        while not server.started:
-            time.sleep(0.01)
+    with serve(Desk(make_store(tmp_path), tmp_path / "images")) as guard:
         yield guard.address
-        server.should_exit = True
-        thread.join(10)
 
 
 @pytest.mark.parametrize("window", WINDOWS)

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import socket
-import threading
-import time
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import pytest
 from browser import open_tab
+from review_server import serve
 
 pytest.importorskip("starlette")
 pytest.importorskip("uvicorn")
 httpx = pytest.importorskip("httpx")
 
 from adelecli.progress import Progress  # noqa: E402 - after the check that it can be imported
-from adelecli.reviewing.application import build_application  # noqa: E402 - after the check that it can be imported
 from adelecli.reviewing.desk import Desk  # noqa: E402 - after the check that it can be imported
 from adelecli.reviewing.guards import Guard  # noqa: E402 - after the check that it can be imported
 from adelecli.reviewing.serving import review  # noqa: E402 - after the check that it can be imported
@@ -27,20 +24,8 @@ from adelecli.store.collection import Store  # noqa: E402 - after the check that
 @pytest.fixture
 def guard(desk: Desk) -> Iterator[Guard]:
     """A real server on a free port; the guard knows its address."""
-    import uvicorn
-
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        guard = Guard(f"127.0.0.1:{listener.getsockname()[1]}")
-        config = uvicorn.Config(build_application(desk, guard), log_level="error", lifespan="off", ws="none")
-        server = uvicorn.Server(config)
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
-        thread.start()
-        while not server.started:
-            time.sleep(0.01)
+    with serve(desk) as guard:
         yield guard
-        server.should_exit = True
-        thread.join(10)
 
 
 @pytest.fixture
