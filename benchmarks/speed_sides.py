@@ -98,9 +98,10 @@ def do_bare(task: dict[str, Any]) -> dict[str, float]:
     normalise, size = fit_normaliser(image, model.contract.channels), (task["shown"], task["shown"])
     tiles = [np.ascontiguousarray(resize_image(normalise(image[:, i]), size)[None]) for i in range(image.shape[1])]
     outputs = ["label", "confidence"] if task["shown"] == task["size"] else ["probabilities"]
+    model._session.run(outputs, {"image": tiles[0]})
     begin, used = time.perf_counter(), time.process_time()
     for tile in tiles:
-        model._session.run(outputs, {"image": tile}, model._options)
+        model._session.run(outputs, {"image": tile})
     return {"seconds": time.perf_counter() - begin, "cpu": time.process_time() - used}
 
 

@@ -10,6 +10,7 @@ What must hold: the numbers are those of the exact Euclidean transform, rounded 
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,11 +19,55 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     Flags = npt.NDArray[np.bool_]
+    Box = tuple[slice, slice]
 
 MOST = 126
 """The farthest distance that the integers used here hold, with room for the step beyond it."""
 LOOK = 4
 """So many steps are taken before it is looked whether any pixel can still come nearer; looking costs as much as a step."""
+
+
+@dataclass(frozen=True)
+class Rings:
+    """The rings of a picture around a border, numbered from the innermost, 0, to the outermost, ``count - 1``.
+
+    ``numbers`` int16: those of the pixels in the box ``near``; all pixels that lie further from the border are in ring ``beyond``.
+    """
+
+    near: Box
+    numbers: npt.NDArray[np.int16]
+    beyond: int
+    count: int
+
+
+def find_rings(inside: Flags, farthest: int) -> Rings | None:
+    """The rings of ``inside [H, W]``, ``farthest`` to either side and the border's own; ``None`` where one side is empty.
+
+    Only the surroundings of the smaller side are searched: a slice is large and an organ in it small.
+    """
+    around_inside, around_outside = find_box(inside, farthest), find_box(~inside, farthest)
+    if around_inside is None or around_outside is None:
+        return None
+    outer = _count_pixels(around_inside) > _count_pixels(around_outside)
+    near = around_outside if outer else around_inside
+    numbers = number_rings(inside[near], farthest) + np.int16(farthest)
+    return Rings(near, numbers, 0 if outer else 2 * farthest, 2 * farthest + 1)
+
+
+def _count_pixels(box: Box) -> int:
+    rows, columns = box
+    return int((rows.stop - rows.start) * (columns.stop - columns.start))
+
+
+def find_box(found: Flags, margin: int) -> Box | None:
+    """The smallest box that holds all that is true in ``found [H, W]``, and ``margin`` pixels around it; ``None`` where nothing is."""
+    spans = []
+    for axis in (1, 0):
+        held = np.flatnonzero(found.any(axis))
+        if not len(held):
+            return None
+        spans.append(slice(max(int(held[0]) - margin, 0), min(int(held[-1]) + 1 + margin, found.shape[1 - axis])))
+    return spans[0], spans[1]
 
 
 def number_rings(inside: Flags, farthest: int) -> npt.NDArray[np.int16]:
@@ -58,16 +103,12 @@ def _measure_rows(seeds: Flags, cap: int) -> npt.NDArray[np.uint16]:
 
 def _spread_across(squares: npt.NDArray[np.uint16], farthest: int) -> npt.NDArray[np.uint16]:
     """The squared distances ``[2, H, W]``, given those within the rows, at most the square of ``farthest`` + 1."""
-    height = squares.shape[1]
-    reach = min(farthest, height - 1)
-    cap = (farthest + 1) ** 2
-    padded = np.pad(squares, ((0, 0), (reach, reach), (0, 0)), constant_values=cap)
-    moved = np.empty_like(padded)
-    for step in range(1, reach + 1):
+    own, moved = squares.copy(), np.empty_like(squares)
+    for step in range(1, min(farthest, squares.shape[1] - 1) + 1):
         square = step * step
         if step % LOOK == 1 and square >= squares.max():
             break
-        np.add(padded, np.uint16(square), out=moved)
-        for start in (reach + step, reach - step):
-            np.minimum(squares, moved[:, start : start + height], out=squares)
+        np.add(own, np.uint16(square), out=moved)
+        np.minimum(squares[:, step:], moved[:, :-step], out=squares[:, step:])
+        np.minimum(squares[:, :-step], moved[:, step:], out=squares[:, :-step])
     return squares

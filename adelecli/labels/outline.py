@@ -19,15 +19,16 @@ import numpy as np
 from scipy.optimize import isotonic_regression
 
 from adelecli.labels.classes import IGNORE
-from adelecli.labels.distance import number_rings
+from adelecli.labels.distance import find_box, find_rings
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
     from adelecli.labels.classes import LabelArray
+    from adelecli.labels.distance import Rings
 
+    Flags = npt.NDArray[np.bool_]
     Probabilities = npt.NDArray[np.float32]
-    Box = tuple[slice, slice]
 
 FAINT = 0.05
 """Where no foreground is drawn or as probable as this, nothing is averaged: the background is undisputed there."""
@@ -40,55 +41,67 @@ FLOOR = 1e-3
 def combine_outline(probabilities: Probabilities, labels: LabelArray, weight: float) -> Probabilities:
     """The probabilities of a slice ``[K, H, W]``, each class's averaged along the outline drawn in ``labels [H, W]`` (indices).
 
-    ``P**(1 - weight) * Q**weight``, normalised over the classes; ``Q``: the averages. ``weight`` 0 returns the array itself, as does
-    a slice in which nothing is drawn. Ignored pixels count for no average; NaN stays NaN.
+    ``P**(1 - weight) * Q**weight``, normalised over the classes; ``Q``: the averages, ``P`` itself where there are none. ``weight`` 0
+    returns the array itself, as does a slice in which nothing is drawn. Ignored pixels count for no average; NaN stays NaN.
     """
     drawn = [int(c) for c in np.flatnonzero(np.bincount(labels.ravel(), minlength=256)[: len(probabilities)]) if c]
-    box = _find_box(((labels > 0) & (labels != IGNORE)) | (probabilities[0] < 1 - FAINT)) if weight and drawn else None
-    if box is None:
+    if not drawn or not weight:
         return probabilities
+    box = find_box(((labels > 0) & (labels != IGNORE)) | (probabilities[0] < 1 - FAINT), 1)
+    assert box is not None
     own, held = probabilities[:, *box], labels[box]
-    ringed = np.maximum(own, FLOOR)
-    mixed = ringed ** np.float32(1 - weight)
+    mixed = np.maximum(own, FLOOR)
     valid = held != IGNORE
-    _average_into(ringed[0], own[0], (held == 0) | ~valid, valid)
+    _mix_into(mixed[0], own[0], (held == 0) | ~valid, valid, weight)
     for c in drawn:
         inside = held == c
-        part = _find_box(inside | (own[c] > FAINT))  # beyond it the class is neither drawn nor seen
+        part = find_box(inside | (own[c] > FAINT), 1)  # beyond it the class is neither drawn nor seen
         assert part is not None
-        _average_into(ringed[c][part], own[c][part], inside[part], valid[part])
-    mixed *= ringed ** np.float32(weight)
+        _mix_into(mixed[c][part], own[c][part], inside[part], valid[part], weight)
     combined = probabilities.copy()
-    combined[:, *box] = mixed / mixed.sum(0)
+    np.divide(mixed, mixed.sum(0), out=combined[:, *box])
     return combined
 
 
-def _average_into(
-    target: Probabilities, probability: Probabilities, inside: npt.NDArray[np.bool_], valid: npt.NDArray[np.bool_]
-) -> None:
-    """Write the averages of ``probability`` along the border of ``inside``, where it has one, into ``target``; all ``[H, W]``."""
-    if inside.any() and not inside.all():
-        np.maximum(average_rings(probability, inside, valid), FLOOR, out=target)
+def _mix_into(mixed: Probabilities, own: Probabilities, inside: Flags, valid: Flags, weight: float) -> None:
+    """Make ``mixed``, which holds ``own``, the product of its own and the averages along the border of ``inside``; all ``[H, W]``.
+
+    The few averages are raised to their power, not the pixels that take them.
+    """
+    rings = find_rings(inside, FARTHEST)
+    averages = None if rings is None else average_rings(own, rings, valid)
+    if rings is None or averages is None:
+        return
+    factors = np.maximum(averages, FLOOR) ** np.float32(weight)
+    mixed **= np.float32(1 - weight)
+    near = mixed[rings.near] * factors.take(rings.numbers)
+    mixed *= factors[rings.beyond]
+    mixed[rings.near] = near
 
 
-def average_rings(
-    probability: Probabilities, inside: npt.NDArray[np.bool_], valid: npt.NDArray[np.bool_]
-) -> Probabilities:
-    """The mean of ``probability [H, W]`` over each ring of pixels equally far, to the pixel, from the border of ``inside [H, W]``.
+def average_rings(probability: Probabilities, rings: Rings, valid: Flags) -> npt.NDArray[np.float32] | None:
+    """The mean of ``probability [H, W]`` over each of ``rings``, of the innermost first; ``None`` where no mean is finite.
 
     Never rising from the inside to the outside: the nearest such averages in least squares, a ring weighted by its ``valid`` pixels.
+    A ring without any has an average between those of its neighbours.
     """
-    ring = number_rings(inside, FARTHEST) + np.int16(FARTHEST)
-    counted, weights = (ring.ravel(), probability.ravel()) if valid.all() else (ring[valid], probability[valid])
-    counts = np.bincount(counted, minlength=2 * FARTHEST + 1)
-    sums = np.bincount(counted, weights=weights, minlength=2 * FARTHEST + 1)
+    whole = bool(valid.all())
+    held, near = valid[rings.near], probability[rings.near]
+    counted, weights = (rings.numbers.ravel(), near.ravel()) if whole else (rings.numbers[held], near[held])
+    counts = np.bincount(counted, minlength=rings.count)
+    sums = np.bincount(counted, weights=weights, minlength=rings.count)
+    further = np.count_nonzero(valid) - len(counted)
+    if further:
+        counts[rings.beyond] += further
+        sums[rings.beyond] += probability.sum(dtype=np.float64, where=True if whole else valid) - weights.sum(
+            dtype=np.float64
+        )
     shown = np.flatnonzero(counts)
     if not len(shown) or not np.isfinite(sums).all():
-        return probability
+        return None
     falling = isotonic_regression(sums[shown] / counts[shown], weights=counts[shown], increasing=False).x
-    places = np.arange(2 * FARTHEST + 1)
-    averages: Probabilities = np.interp(places, shown, falling).astype(np.float32)
-    return averages.take(ring)
+    averages: npt.NDArray[np.float32] = np.interp(np.arange(rings.count), shown, falling).astype(np.float32)
+    return averages
 
 
 def combine_slices(probabilities: Probabilities, labels: LabelArray, weight: float) -> Probabilities:
@@ -107,14 +120,3 @@ def choose_best(probabilities: Probabilities) -> tuple[npt.NDArray[np.uint8], Pr
         np.copyto(label, np.uint8(k), where=plane > best)
         np.maximum(best, plane, out=best)
     return label, best
-
-
-def _find_box(found: npt.NDArray[np.bool_]) -> Box | None:
-    """The smallest box that holds all that is true in ``found [H, W]``, and one pixel around it; ``None`` where nothing is."""
-    spans = []
-    for axis in (1, 0):
-        held = np.flatnonzero(found.any(axis))
-        if not len(held):
-            return None
-        spans.append(slice(max(int(held[0]) - 1, 0), int(held[-1]) + 2))
-    return spans[0], spans[1]

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from adelecli.errors import CaseError, ConfigError
+from adelecli.flow import map_ahead
 from adelecli.intake.formats import read_geometry
 from adelecli.pipeline.provenance import measure_peak_memory
 from adelecli.runtime.preparation import in_plane_spacing, pad_image, plan_size
@@ -42,10 +43,11 @@ def check_budget(model: Model, cases: Iterable[Case], limit: int) -> None:
         raise ConfigError(fact, remedy=remedy)
 
 
-def measure_need(model: Model, cases: Iterable[Case]) -> int | None:
-    """Bytes that a process needs: measured by running ``model`` once on an empty slice of the largest size among ``cases``.
+def measure_need(model: Model, cases: Iterable[Case], lanes: int = 1) -> int | None:
+    """Bytes that a process needs: measured by running ``model`` on an empty slice of the largest size among ``cases``.
 
-    Files that cannot be read do not count: each is its own case's failure. ``None``: no case, or the system does not tell.
+    ``lanes``: so many runs at once. Files that cannot be read do not count: each is its own case's failure. ``None``: no case, or
+    the system does not tell.
     """
     grid, channels = model.contract.grid, len(model.contract.channels)
     size, largest, room = (0, 0), 0, 0
@@ -62,7 +64,9 @@ def measure_need(model: Model, cases: Iterable[Case]) -> int | None:
     if not largest:
         return None
     tile = choose_tile(size, model.contract) or size
-    model.run(pad_image(np.zeros((1, channels, *tile), np.float32), grid.canvas))
+    image = pad_image(np.zeros((1, channels, *tile), np.float32), grid.canvas)
+    for _ in map_ahead(model.run, [image] * lanes, lanes):
+        pass
     peak = measure_peak_memory()
     if peak is None:
         return None  # a system that does not tell how much memory is used (Windows)

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from adelecli.pipeline.session import Session
     from adelecli.volumes.cases import Case
+    from adelecli.volumes.reading import Volume
 
 _PROBED = 3
 """Slices that the probe puts through the network after one that warms it up."""
@@ -75,7 +76,7 @@ def estimate_run(work: Workload, session: Session | None, out: Path) -> Estimate
     each, reading, needed = None, None, None
     if session is not None:
         each, reading = _probe(work.probe, session)
-        needed = measure_need(session.model, work.cases)
+        needed = measure_need(session.model, work.cases, session.lanes)
     seconds = None
     if each is not None and reading is not None:
         seconds = round(work.seconds + reading * len(work.cases) + each * work.slices, 1)
@@ -107,14 +108,20 @@ def _probe(case: Case | None, session: Session) -> tuple[float | None, float | N
         reading = time.perf_counter() - begin
         axis = "zyx".index(session.model.contract.grid.axis)
         count = volume.geometry.canonical_shape[axis]
-        numbers = [count // 2, *sorted({count * i // (_PROBED + 1) for i in range(1, _PROBED + 1)})]
-        times = []
-        for number in numbers:  # one by one: what several have in common must not be counted twice
-            begin = time.perf_counter()
-            for _ in segment_case(volume, session, [number]):
-                pass
-            times.append(time.perf_counter() - begin)
+        numbers = [count * i // (_PROBED + 1) for i in range(1, _PROBED + 1)]
+        _time_slice(volume, session, count // 2)  # it warms the session up
+        times = [_time_slice(volume, session, number) for number in numbers]
     except CaseError:
         return None, None  # told as the case's own failure when it is run
-    warm = times[1:]
-    return sum(warm) / len(warm), reading
+    return sum(times) / len(times), reading
+
+
+def _time_slice(volume: Volume, session: Session, number: int) -> float:
+    """Seconds for the slice ``number``, in calls of its own: what several have in common must not be counted twice.
+
+    As many copies of it as a run would have in the network at once share them.
+    """
+    begin = time.perf_counter()
+    for _ in segment_case(volume, session, [number] * session.lanes):
+        pass
+    return (time.perf_counter() - begin) / session.lanes

@@ -71,7 +71,7 @@ def segment_case(
     geometry, seconds = volume.geometry, session.clock.seconds
     image = geometry.to_canonical(volume.array)
     begin = time.perf_counter()
-    for part in segment_volume(session.model, image, geometry.canonical_spacing, numbers, judge):
+    for part in segment_volume(session.model, image, geometry.canonical_spacing, numbers, judge, session.lanes):
         seconds["segment"] = seconds.get("segment", 0.0) + time.perf_counter() - begin
         yield part
         begin = time.perf_counter()

@@ -6,6 +6,7 @@ opens its own. What must hold: all of them run the same bytes of the same model 
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -56,6 +57,8 @@ class Session:
     begun: bool = False
     sharing: SliceSharing | None = None
     """The processes that share each case's slices; ``None``: this process asks the network itself."""
+    lanes: int = 1
+    """How many runs of the network go beside each other."""
 
     def notify(self, notice: str | None) -> None:
         """Show a line to whoever watches, and keep it for the report; before ``begin`` it is only kept."""
@@ -122,6 +125,7 @@ def open_session(
         Path(options.engine_cache) if options.engine_cache is not None else None,
         None if options.gpu_mem is None else read_size(options.gpu_mem, "gpu_mem"),
     )
+    lanes, threads = (1, threads) if threads or limit is not None else _plan_lanes()
     with clock.stage("model"):
         model = open_model(
             path, options.device, sha256=find_hash(path), threads=threads, low_memory=limit is not None, how=how
@@ -131,5 +135,16 @@ def open_session(
     keep = KEEP_BYTES if limit is None else min(KEEP_BYTES, limit // 64)  # three cases at once, five arrays each
     folder = out.absolute().parent if out is not None and out.absolute().parent.is_dir() else None
     session = Session(model, options, progress, clock, Scratch(folder, keep))
+    session.lanes = lanes if model.device.name == "cpu" else 1  # a GPU takes one run after another
     session.notify(model.device.notice)
     return session
+
+
+def _plan_lanes() -> tuple[int, int]:
+    """How many runs of the network go beside each other on a CPU, and the threads of each.
+
+    Two runs of half the cores wait less for each other than the threads of one run do, the more so beside other work: 0.74 of
+    the time on two busy cores, at the price of a second run's memory. So under a limit of memory there is one.
+    """
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return (2, cores // 2) if cores > 1 else (1, 1)

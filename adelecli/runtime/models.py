@@ -21,7 +21,7 @@ from adelecli.runtime.binding import Buffers
 from adelecli.runtime.contract import METADATA_KEY, REMEDY, Contract, decode_contract
 from adelecli.runtime.devices import Device, resolve_device
 from adelecli.runtime.inspection import Anatomy, inspect_model
-from adelecli.runtime.sessions import list_errors, make_run_options, shorten_error, start_session
+from adelecli.runtime.sessions import RunOptions, list_errors, shorten_error, start_session
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -51,7 +51,7 @@ class Model:
     size: int
     device: Device
     _session: Any = field(repr=False)
-    _options: Any = field(repr=False)
+    _options: RunOptions = field(repr=False)
     _buffers: Buffers | None = field(default=None, repr=False)
 
     def __repr__(self) -> str:
@@ -91,10 +91,11 @@ class Model:
             parts = [self._compute(outputs, image[i : i + step]) for i in range(0, len(image), step)]
             return [np.concatenate(arrays) for arrays in zip(*parts, strict=True)]
         feed = {INPUT: np.ascontiguousarray(image, dtype=np.float32)}
+        options = self._options.choose(image.size)
         try:
             if self._buffers is not None:
-                return self._buffers.run(INPUT, feed[INPUT], self._list_forms(outputs, image.shape), self._options)
-            computed: Sequence[Any] = self._session.run(outputs, feed, self._options)
+                return self._buffers.run(INPUT, feed[INPUT], self._list_forms(outputs, image.shape), options)
+            computed: Sequence[Any] = self._session.run(outputs, feed, options)
         except list_errors() as error:
             raise _explain_failure(error, image.shape) from None
         return computed
@@ -145,7 +146,7 @@ def open_model(
         raise ModelError("its weights are not those that were exported", path=path, remedy="get the file again")
     with _refuse_texts(path):
         _check_signature(session, contract, path)
-    options = make_run_options(shrink=used.name == "cpu" and not low_memory)
+    options = RunOptions(shrink=used.name == "cpu" and not low_memory)
     buffers = Buffers(session, *used.place) if (used.name != "cpu" if bind is None else bind) else None
     return Model(path, contract, digest, len(blob), used, session, options, buffers)
 

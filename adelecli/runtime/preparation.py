@@ -185,7 +185,10 @@ def _resample(image: NDArray[np.float32], axis: int, length: int) -> NDArray[np.
 
 
 def _plan_taps(source: int, target: int) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.float32]]:
-    """Where each of T target samples looks among the source: nearest index [T], taps [N, T], their weights [N, T]."""
+    """Where each of T target samples looks among the source: nearest index [T], other taps [N, T], their weights [N, T].
+
+    The nearest sample is no tap, its difference from itself being zero; the taps of a target that has fewer end in weights of zero.
+    """
     step = source / target
     support = max(1.0, step)
     centre = (np.arange(target) + 0.5) * step
@@ -195,5 +198,8 @@ def _plan_taps(source: int, target: int) -> tuple[NDArray[np.intp], NDArray[np.i
     weights[(taps < 0) | (taps >= source)] = 0.0
     weights /= weights.sum(axis=0)
     nearest = np.clip(np.floor(centre).astype(np.intp), 0, source - 1)
+    weights[taps == nearest] = 0.0
+    first_used = np.argsort(weights == 0.0, axis=0, kind="stable")  # bool: those that count come first, in their order
+    taps, weights = (np.take_along_axis(array, first_used, axis=0) for array in (taps, weights))
     used = weights.any(axis=1)
     return nearest, np.clip(taps, 0, source - 1)[used], weights[used].astype(np.float32)

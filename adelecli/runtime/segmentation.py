@@ -2,7 +2,7 @@
 
 What must hold: results come in slice order on the volume's own in-plane grid, and a slice's result does not depend on
 the slices beside it, nor on how many share a run (the intensity constants are the volume's; slices share a run only to
-save time). The next slices are prepared while the network works on these.
+save time), nor on how many runs go beside each other. The next slices are prepared while the network works on these.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from adelecli.errors import CaseError
-from adelecli.flow import read_ahead
+from adelecli.flow import map_ahead, read_ahead
 from adelecli.runtime.preparation import (
     Normaliser,
     fit_normaliser,
@@ -51,11 +51,18 @@ AHEAD_VALUES = 1 << 24
 
 
 @dataclass(frozen=True)
-class Preparation:
-    """How the slices of a volume become network input: their intensities, and the size to which they are brought."""
+class Passage:
+    """How the slices of a volume go through a network.
+
+    Their intensities and the size to which they are brought; how many share a run, all runs having one shape where ``filled``; how many
+    runs go beside each other.
+    """
 
     normalise: Normaliser
     size: tuple[int, int]
+    step: int
+    filled: bool
+    lanes: int
 
 
 def segment_volume(
@@ -64,6 +71,7 @@ def segment_volume(
     spacing: tuple[float, float, float],
     numbers: Sequence[int] | None = None,
     judge: Judge | None = None,
+    lanes: int = 1,
 ) -> Iterator[Slice]:
     """Segment ``image`` [C, Z, Y, X] (canonical grid, native dtype) with voxels of ``spacing`` (z, y, x) mm.
 
@@ -71,7 +79,7 @@ def segment_volume(
     [H, W] holds class indices (0..K-1, not the label ids of files), ``confidence`` float32 [H, W] is their probability. ``numbers``:
     only these slices (ascending), with the values that they have among all. ``judge``: what makes label and confidence of a slice
     from its number and its probabilities [K, H, W], where something else than the best class and its probability is wanted; these are
-    the network's own, and all there is without a judge.
+    the network's own, and all there is without a judge. ``lanes``: so many runs go beside each other, in threads of their own.
     `preparation.move_axis` with that axis shows where a slice belongs. Where the contract resamples, or a slice is run in
     tiles, the probabilities are brought back to the volume's grid before the best class is taken. Raises CaseError at once
     when the image does not suit the model, and on the way when memory runs out or a result is not finite.
@@ -84,31 +92,26 @@ def segment_volume(
     height, width = slices.shape[-2:]
     size = plan_size(height, width, in_plane_spacing(spacing, contract.grid.axis), contract.grid)
     chosen = range(slices.shape[1]) if numbers is None else numbers
-    return _segment_slices(model, slices, chosen, Preparation(normalise, size), judge)
+    on_gpu = model.device.name != "cpu"
+    step = max(1, (GPU_BATCH_PIXELS if on_gpu else BATCH_PIXELS) // (size[0] * size[1]))
+    return _segment_slices(model, slices, chosen, Passage(normalise, size, step, on_gpu, lanes), judge)
 
 
 def _segment_slices(
-    model: Model,
-    slices: NDArray[np.generic],
-    chosen: Sequence[int],
-    preparation: Preparation,
-    judge: Judge | None,
+    model: Model, slices: NDArray[np.generic], chosen: Sequence[int], passage: Passage, judge: Judge | None
 ) -> Iterator[Slice]:
     """Prepare, run and bring back the ``chosen`` of ``slices`` [C, S, H, W], as many at once as a run may hold."""
-    on_gpu = model.device.name != "cpu"
-    size, shape = preparation.size, (slices.shape[-2], slices.shape[-1])
-    step = max(1, (GPU_BATCH_PIXELS if on_gpu else BATCH_PIXELS) // (size[0] * size[1]))
 
     def prepare() -> Iterator[Prepared]:
-        for start in range(0, len(chosen), step):
-            part = chosen[start : start + step]
+        for start in range(0, len(chosen), passage.step):
+            part = chosen[start : start + passage.step]
             taken = np.stack([slices[:, number] for number in part], axis=1)
             let_go(slices)
-            yield part, resize_image(preparation.normalise(taken), size).swapaxes(0, 1)
+            batch = resize_image(passage.normalise(taken), passage.size).swapaxes(0, 1)
+            yield part, _fill_up(batch, min(passage.step, len(chosen))) if passage.filled else batch
 
-    batches = ((part, _fill_up(one, min(step, len(chosen))) if on_gpu else one) for part, one in read_ahead(prepare()))
-    ahead = step * size[0] * size[1] * len(model.contract.classes) <= AHEAD_VALUES
-    for part, answers in _answer_batches(model, batches, shape, judge, ahead):
+    shape = (slices.shape[-2], slices.shape[-1])
+    for part, answers in _answer_batches(model, read_ahead(prepare()), shape, passage, judge):
         for number, ((label, confidence), own) in zip(part, answers, strict=False):  # what fills up comes last
             if not np.isfinite(confidence).all():
                 fact = f"the prediction of slice {number} is not finite"
@@ -131,21 +134,29 @@ def _segment_batch(model: Model, prepared: NDArray[np.float32], shape: Shape) ->
 
 
 def _answer_batches(
-    model: Model, batches: Iterator[Prepared], shape: Shape, judge: Judge | None, ahead: bool
+    model: Model, batches: Iterator[Prepared], shape: Shape, passage: Passage, judge: Judge | None
 ) -> Iterator[tuple[Sequence[int], Iterator[tuple[Answer, Answer]]]]:
-    """Numbers and answers of each batch, by ``judge`` and by the network; ``ahead``: the one is found while it works on the next."""
+    """Numbers and answers of each batch, by ``judge`` and by the network; the one is found while it works on the next ones."""
+    several = passage.lanes > 1
+
+    def segment(prepared: Prepared) -> tuple[Sequence[int], Iterable[Answer]]:
+        found = _segment_batch(model, prepared[1], shape)
+        return prepared[0], list(found) if several else found
+
+    def compute(prepared: Prepared) -> tuple[Sequence[int], Iterable[NDArray[np.float32]]]:
+        return prepared[0], list(_compute_probabilities(model, prepared[1]))
+
     if judge is None:
-        for part, batch in batches:
-            yield part, ((answer, answer) for answer in _segment_batch(model, batch, shape))
+        for part, answered in map_ahead(segment, batches, passage.lanes) if several else map(segment, batches):
+            yield part, ((answer, answer) for answer in answered)
         return
-
-    def run() -> Iterator[tuple[Sequence[int], Iterable[NDArray[np.float32]]]]:
-        for part, batch in batches:
-            found = _compute_probabilities(model, batch)
-            yield part, list(found) if ahead else found
-
-    for part, found in read_ahead(run(), 1) if ahead else run():
-        yield part, _judge_batch(found, shape, part, judge)
+    values = passage.step * passage.size[0] * passage.size[1] * len(model.contract.classes)
+    if several or values <= AHEAD_VALUES:
+        for part, found in map_ahead(compute, batches, passage.lanes):
+            yield part, _judge_batch(found, shape, part, judge)
+        return
+    for part, batch in batches:
+        yield part, _judge_batch(_compute_probabilities(model, batch), shape, part, judge)
 
 
 def _judge_batch(

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 from scipy.ndimage import distance_transform_edt, gaussian_filter
 
-from adelecli.labels.distance import MOST, number_rings
+from adelecli.labels.distance import MOST, find_box, find_rings, number_rings
 
 Flags = npt.NDArray[np.bool_]
 
@@ -38,6 +38,40 @@ def test_the_distances_of_shapes_larger_than_the_reach(farthest: int, smoothness
     noise = np.random.default_rng(smoothness).standard_normal((230, 410))
     inside = gaussian_filter(noise, smoothness) > 0.0
     assert (number_rings(inside, farthest) == measure(inside, farthest)).all()
+
+
+@given(arrays(bool, array_shapes(min_dims=2, max_dims=2, max_side=24)), st.integers(1, 6))
+def test_the_rings_of_any_picture_are_those_of_all_its_pixels(inside: Flags, farthest: int) -> None:
+    """What lies outside the box that is searched is as far as can be, on the side that the rings say."""
+    rings = find_rings(inside, farthest)
+    if inside.all() or not inside.any():
+        assert rings is None
+        return
+    assert rings is not None
+    found = np.full(inside.shape, rings.beyond)
+    found[rings.near] = rings.numbers
+    assert rings.count == 2 * farthest + 1
+    assert (found == measure(inside, farthest) + farthest).all()
+
+
+def test_only_the_surroundings_of_the_smaller_side_are_searched() -> None:
+    """A spot, or a hole, of 3 x 4 pixels in a picture of 300 x 400, with a reach of 10."""
+    spot = np.zeros((300, 400), bool)
+    spot[100:103, 200:204] = True
+    for inside, beyond in ((spot, 20), (~spot, 0)):
+        rings = find_rings(inside, 10)
+        assert rings is not None
+        assert rings.near == (slice(90, 113), slice(190, 214))
+        assert rings.beyond == beyond
+
+
+def test_a_box_ends_with_the_picture() -> None:
+    """The margin goes no further than the picture does; where nothing is, there is no box."""
+    found = np.zeros((5, 9), bool)
+    assert find_box(found, 1) is None
+    found[0, 3] = found[3, 8] = True
+    assert find_box(found, 0) == (slice(0, 4), slice(3, 9))
+    assert find_box(found, 2) == (slice(0, 5), slice(1, 9))
 
 
 def test_one_pixel_sees_the_corners_of_a_large_picture() -> None:

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from scipy.special import softmax
 
 from adelecli.labels.classes import IGNORE
-from adelecli.labels.outline import average_rings, choose_best, combine_outline, combine_slices
+from adelecli.labels.distance import find_rings
+from adelecli.labels.outline import FARTHEST, average_rings, choose_best, combine_outline, combine_slices
 
 ROWS, COLUMNS = np.mgrid[:64, :64] - 31.5
 RADIUS = np.hypot(ROWS, COLUMNS)
@@ -52,12 +53,45 @@ def test_rings_are_means_of_equally_far_pixels_that_never_rise_outwards() -> Non
     """A row: three pixels of a class in the middle; the third ring outside says more than the second, so both say their mean."""
     inside = np.array([[False, False, False, True, True, True, False, False, False]])
     probability = np.array([[0.4, 0.1, 0.6, 0.7, 1.0, 0.9, 0.2, 0.1, 0.0]], np.float32)
-    found = average_rings(probability, inside, np.ones_like(inside))
-    expected = [[0.15, 0.15, 0.4, 0.8, 1.0, 0.8, 0.4, 0.15, 0.15]]
-    np.testing.assert_allclose(found, expected, atol=1e-6)
+    expected = [0.15, 0.15, 0.4, 0.8, 1.0, 0.8, 0.4, 0.15, 0.15]
+    assert spread(probability, inside, np.ones_like(inside)) == pytest.approx(expected)
     ignored = np.ones_like(inside)
     ignored[0, 0] = False  # then the third ring is 0.0 and the second 0.1
-    np.testing.assert_allclose(average_rings(probability, inside, ignored)[0, 6:], [0.4, 0.1, 0.0], atol=1e-6)
+    assert spread(probability, inside, ignored)[6:] == pytest.approx([0.4, 0.1, 0.0])
+
+
+def spread(probability: np.ndarray, inside: np.ndarray, valid: np.ndarray) -> np.ndarray:
+    """The averages of the rings, at the pixels of the first row."""
+    rings = find_rings(inside, FARTHEST)
+    assert rings is not None
+    averages = average_rings(probability, rings, valid)
+    assert averages is not None
+    assert rings.near == (slice(0, 1), slice(0, probability.shape[1]))
+    return averages[rings.numbers[0]]
+
+
+@given(st.integers(0, 2**32 - 1), st.booleans(), st.booleans())
+def test_pixels_far_from_a_border_count_as_one_ring(seed: int, inverted: bool, ignoring: bool) -> None:
+    """A small disc, or a hole, in a large picture: means of each ring, counted pixel by pixel over the whole of it."""
+    rng = np.random.default_rng(seed)
+    rows, columns = rng.uniform(20, 180, 2), rng.uniform(20, 180, 2)
+    y, x = np.mgrid[:200, :200]
+    inside = (np.hypot(y - rows[0], x - columns[0]) < rng.uniform(2, 15)) ^ inverted
+    probability = rng.random((200, 200), np.float32)
+    valid = rng.random((200, 200)) < (0.8 if ignoring else 2.0)
+    rings = find_rings(inside, FARTHEST)
+    assert rings is not None
+    averages = average_rings(probability, rings, valid)
+    assert averages is not None
+    whole = np.full(inside.shape, rings.beyond)
+    whole[rings.near] = rings.numbers
+    counted = [whole[valid] == ring for ring in range(rings.count)]
+    means = [(probability[valid][part].mean(dtype=float), part.sum()) for part in counted if part.any()]
+    assert (np.diff(averages) <= 0).all()
+    total = sum(mean * count for mean, count in means)  # what least squares under an order keeps
+    shown = [ring for ring, part in enumerate(counted) if part.any()]
+    kept = sum(averages[ring] * counted[ring].sum() for ring in shown)
+    assert kept == pytest.approx(total, rel=1e-5)
 
 
 def test_the_mixture_is_the_weighted_product_of_both() -> None:

@@ -16,6 +16,7 @@ from adelecli.runtime import models
 from adelecli.runtime.contract import Intensity
 from adelecli.runtime.devices import Device
 from adelecli.runtime.models import open_model
+from adelecli.runtime.sessions import RunOptions
 
 
 @pytest.fixture(scope="module")
@@ -140,7 +141,9 @@ class BrokenSession:
 )
 def test_no_memory_is_a_clear_case_error(model, error):
     """The batch can go on without this case, and the person learns what to do."""
-    broken = models.Model(model.path, model.contract, "", 0, model.device, BrokenSession(error), None)
+    broken = models.Model(
+        model.path, model.contract, "", 0, model.device, BrokenSession(error), RunOptions(shrink=True)
+    )
     with pytest.raises(CaseError, match="not enough memory to segment slices of 5 x 7; free memory, use --device cpu"):
         broken.run(make_image())
 
@@ -148,7 +151,9 @@ def test_no_memory_is_a_clear_case_error(model, error):
 def test_another_failure_is_told_without_its_code(model):
     """The runtime's own sentence, shortened."""
     error = RuntimeError("[ONNXRuntimeError] : 1 : FAIL : Non-zero status code : in node Conv_3")
-    broken = models.Model(model.path, model.contract, "", 0, model.device, BrokenSession(error), None)
+    broken = models.Model(
+        model.path, model.contract, "", 0, model.device, BrokenSession(error), RunOptions(shrink=True)
+    )
     with pytest.raises(CaseError, match=r"failed on slices of 5 x 7 \(Non-zero status code : in node Conv_3\)"):
         broken.run_probabilities(make_image())
 

@@ -205,6 +205,24 @@ def test_classes_chosen_plane_by_plane_are_those_of_all_at_once(size):
     assert np.isnan(segmentation.choose_classes(probabilities, (5, 7))[1]).any()
 
 
+@pytest.mark.parametrize("judged", [False, True])
+def test_runs_beside_each_other_give_the_same_answers_in_the_same_order(make, judged):
+    """Any number of lanes, through resampling and in batches that do not come out even."""
+    image = np.random.default_rng(3).uniform(0, 2, (1, 21, 150, 90)).astype(np.float32)
+    model = make(grid=Grid(spacing=(2.0, 2.0)))
+
+    def judge(number, probabilities):
+        return probabilities.argmin(0).astype(np.uint8), probabilities.min(0) + np.float32(number)
+
+    found = [list(segment_volume(model, image, SPACING, None, judge if judged else None, lanes)) for lanes in (1, 2, 5)]
+    assert [number for number, *_ in found[0]] == list(range(21))
+    for others in found[1:]:
+        for first, other in zip(found[0], others, strict=True):
+            assert first[0] == other[0]
+            for ours, theirs in zip(first[1:], other[1:], strict=True):
+                np.testing.assert_array_equal(ours, theirs)
+
+
 @pytest.mark.parametrize("most", [0, 1 << 24])
 def test_a_judge_sees_each_slice_once_in_order_whether_or_not_the_network_runs_ahead(make, monkeypatch, most):
     """In the thread that asks, with the probabilities that the plain loop would hand over; what it raises comes out."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from types import SimpleNamespace
 
 import numpy as np
@@ -12,6 +14,7 @@ from adelecli.errors import DeviceError, ModelError
 from adelecli.runtime import models, sessions
 from adelecli.runtime.devices import CPU, CUDA, Device
 from adelecli.runtime.models import open_model
+from adelecli.runtime.sessions import RunOptions
 
 
 class FakeSession:
@@ -128,3 +131,48 @@ def test_a_claimed_gpu_without_one_falls_back_quietly(tmp_path, monkeypatch, cap
     assert model.device.notice.startswith("GPU not used: ")
     assert model.run(np.float32([[[[0, 1, 2]]]]))[0].tolist() == [[[0, 1, 2]]]
     assert capfd.readouterr() == ("", "")
+
+
+def test_memory_is_returned_after_a_run_that_is_smaller_than_the_one_before():
+    """Equal and larger runs keep it, since the next will need it again; without an arena there is nothing to return."""
+    options = RunOptions(shrink=True)
+    key = "memory.enable_memory_arena_shrinkage"
+    returned = ["cpu:0" in str(_read(options.choose(size), key)) for size in (5, 5, 9, 5, 5, 4, 9, 8)]
+    assert returned == [False, False, False, True, False, True, False, True]
+    assert all(_read(RunOptions(shrink=False).choose(size), key) is None for size in (9, 5))
+
+
+def _read(options, key):
+    try:
+        return options.get_run_config_entry(key)
+    except RuntimeError:
+        return None
+
+
+def test_what_a_large_slice_took_is_given_back(tmp_path):
+    """After 64 MB of input the process is, with a small slice, where it was before; the resident memory says so."""
+    code = """
+import re, sys
+from pathlib import Path
+import numpy as np
+from adelecli.runtime.models import open_model
+from adelecli.runtime.sessions import RunOptions
+
+def resident():
+    return int(re.search(r"VmRSS:\\s+(\\d+)", Path("/proc/self/status").read_text())[1]) / 1024
+
+model = open_model(sys.argv[1], "cpu")
+small, large = np.zeros((1, 1, 64, 64), np.float32), np.zeros((1, 1, 4096, 4096), np.float32)
+model.run(small)
+before = resident()
+model.run(large)
+held = resident()
+model.run(small)
+print(before, held, resident())
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code, make_model(tmp_path / "m.onnx")], capture_output=True, text=True, check=True
+    )
+    before, held, after = map(float, done.stdout.split())
+    assert held - before > 300, done.stdout
+    assert after - before < 150, done.stdout
