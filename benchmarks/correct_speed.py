@@ -4,7 +4,8 @@
 
 ROW is one of bare, monai, memory, torch, int8, arena, skipping, workers, start. Every measurement is a process of its own; the
 two sides of a comparison alternate, and the figure is the ratio of their medians in this one run, so that a busy machine
-disturbs both. Writes ``benchmarks/results/correct-ROW[-SIDE].json``. ``int8`` compares ``--model FILE`` with ``--other FILE``.
+disturbs both. Writes ``benchmarks/results/correct-ROW[-SIDE].json``. ``int8`` compares ``--model FILE`` with ``--other FILE``, or the default
+network with its own int8 form.
 """
 
 from __future__ import annotations
@@ -123,7 +124,10 @@ def measure_torch(options: argparse.Namespace) -> dict[str, dict[str, object]]:
 
 
 def measure_int8(options: argparse.Namespace) -> dict[str, dict[str, object]]:
-    """``--other`` (int8) against ``--model`` (fp32), and the share of labels that differ on phantom slices."""
+    """The int8 model against the fp32 one, and the share of labels that differ on phantom slices."""
+    if options.other is None:
+        options.other = options.work / f"int8-{options.side}.onnx"
+        run_side("quantise", options)
     sides = {"fp32": {"side": "onnx"}, "int8": {"side": "onnx", "model": str(options.other)}}
     row = compare(alternate(sides, options, "seconds"), "int8", "fp32")
     return {"int8": row | {"labels_differ": run_side("differ", options)["share"]}}
