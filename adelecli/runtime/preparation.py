@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
@@ -184,10 +185,12 @@ def _resample(image: NDArray[np.float32], axis: int, length: int) -> NDArray[np.
     return resampled
 
 
+@lru_cache(maxsize=64)
 def _plan_taps(source: int, target: int) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.float32]]:
     """Where each of T target samples looks among the source: nearest index [T], other taps [N, T], their weights [N, T].
 
     The nearest sample is no tap, its difference from itself being zero; the taps of a target that has fewer end in weights of zero.
+    Kept, and not to be written to: a volume's planes are all resampled alike, and the plan took a quarter of the time of one.
     """
     step = source / target
     support = max(1.0, step)

@@ -179,7 +179,10 @@ def _compute_probabilities(model: Model, prepared: NDArray[np.float32]) -> Itera
 
 def _resize_classes(probabilities: NDArray[np.float32], shape: Shape) -> NDArray[np.float32]:
     """Class by class, which keeps a plane in the processor's cache."""
-    return np.stack([resize_image(plane, shape) for plane in probabilities])
+    resized = np.empty((len(probabilities), *shape), np.float32)
+    for plane, target in zip(probabilities, resized, strict=True):
+        target[...] = resize_image(plane, shape)
+    return resized
 
 
 def _run_padded(model: Model, image: NDArray[np.float32]) -> NDArray[np.float32]:
