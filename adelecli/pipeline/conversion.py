@@ -169,7 +169,11 @@ def _choose_ending(wanted: Format, suffix: str, geometry: Geometry) -> str:
         return suffix if suffix in {".nii", ".nii.gz"} else ".nii.gz"  # it comes out of the store, and may be any text
     if suffix == ".mhd":  # one file instead of two
         return ".mha"
-    return suffix if suffix in WRITABLE else ".png" if geometry.kind == "raster" else ".nii.gz"
+    if suffix in WRITABLE:
+        return suffix
+    if geometry.kind == "raster":  # a plain zarr, which has no millimetres; one file, which is read back as what it was
+        return ".png" if geometry.shape[0] == 1 else ".tif"
+    return ".nii.gz"
 
 
 def _plan_files(
