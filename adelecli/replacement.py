@@ -25,7 +25,8 @@ def open_beside(path: Path, *, remedy: str | None = None, parents: bool = True) 
     Folders on the way are made, unless ``parents`` is false: then a missing one is an error. Raises ``OutputError`` with ``remedy``
     when the disk says no.
     """
-    beside = path.with_name(f".{path.name[:200]}.{secrets.token_hex(4)}.part")
+    beginning = path.name.encode(errors="surrogateescape")[:200].decode(errors="ignore")  # a name has 255 bytes at most
+    beside = path.with_name(f".{beginning}.{secrets.token_hex(4)}.part")
     try:
         if parents:
             path.parent.mkdir(parents=True, exist_ok=True)

@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "adelecli"
 FILES = sorted(PACKAGE.rglob("*.py"))
 
-LEAVES = {"errors", "flow", "keywords", "processes", "progress", "replacement", "scratch", "version"}
+LEAVES = {"caseids", "errors", "flow", "keywords", "processes", "progress", "replacement", "scratch", "version"}
 PURE = {"labels", "dynamics"}
 EDGES = {"runtime", "store", "volumes"}
 PUBLIC = "the public API"  # adelecli/__init__.py, as in `import adelecli`
@@ -40,6 +40,7 @@ ARROWS = {
     "volumes": PURE | LEAVES,
     "labels": {"errors"},
     "dynamics": {"errors"},
+    "caseids": {"errors"},
     "keywords": {"errors"},
     "replacement": {"errors"},
     "scratch": {"errors"},
@@ -84,6 +85,7 @@ WEIGHTLESS = {"numpy", "msgspec", "tomli_w", "_typeshed"}
 PLAIN = {
     "labels": {"numpy"},
     "dynamics": {"numpy"},
+    "caseids": set(),
     "errors": set(),
     "keywords": {"_typeshed"},
     "progress": set(),

@@ -59,3 +59,10 @@ def test_a_file_of_another_kind_is_not_replaced(tmp_path: Path) -> None:
     with pytest.raises(OutputError, match=r"report\.json: exists and is no report of adele; name another file$"):
         refuse_stranger(path, b"{", "report", "name another file")
     refuse_stranger(tmp_path, b"{", "report", "name another file")
+
+
+@pytest.mark.parametrize("name", ["x" * 255, "\u80ba" * 85, "\u00fc" * 127])
+def test_a_name_as_long_as_a_file_system_takes_is_written(tmp_path: Path, name: str) -> None:
+    """Names are counted in bytes, of which a letter has up to four; the file beside must fit too."""
+    assert write_text(tmp_path / name, "x").read_text() == "x"
+    assert [path.name for path in tmp_path.iterdir()] == [name]

@@ -10,11 +10,16 @@ import os
 import re
 from typing import TYPE_CHECKING
 
+from adelecli.errors import make_printable
+
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
 PATH_LIKE = re.compile(r"[/\\]|\.[A-Za-z][A-Za-z0-9]{1,4}\b")
 """What makes a piece of a message a path: a separator, or a word with the ending of a file."""
+
+CHANNEL = r"_[0-9]{4}\b"
+"""What may follow a case id in the name of an image."""
 
 WITHHELD = "(withheld; --log-ids shows it)"
 
@@ -42,14 +47,30 @@ class CaseNames:
         if self._log_ids:
             return line
         for case in sorted(self._seen, key=len, reverse=True):
-            line = re.sub(rf"(?<!\w){re.escape(case)}(?!\w)", self._hash(case), line)
-        clauses = (_drop_paths(clause) for clause in line.split("; "))
+            told = make_printable(case)  # as every message tells it
+            if told:
+                line = re.sub(rf"(?<!\w){re.escape(told)}(?:(?!\w)|(?={CHANNEL}))", self._hash(case), line)
+        clauses = map(_drop_paths, _join_paths(line.split("; ")))
         return "; ".join(clause for clause in clauses if clause) or WITHHELD
 
     def _hash(self, case: str) -> str:
         import hashlib  # only lines that name a case pay for it
 
         return "#" + hashlib.blake2s(case.encode(errors="surrogateescape"), key=self._salt, digest_size=4).hexdigest()
+
+
+def _join_paths(clauses: Sequence[str]) -> list[str]:
+    """The clauses, but for paths that hold a ``; `` themselves: what lies between two pieces of a path belongs to it."""
+    joined: list[str] = []
+    first = 0
+    while first < len(clauses):
+        last = first
+        if PATH_LIKE.search(clauses[first].rpartition(": ")[2]):
+            pieces = (at for at in range(first + 1, len(clauses)) if PATH_LIKE.search(clauses[at].partition(": ")[0]))
+            last = max(pieces, default=first)
+        joined.append("; ".join(clauses[first : last + 1]))
+        first = last + 1
+    return joined
 
 
 def _drop_paths(clause: str) -> str:

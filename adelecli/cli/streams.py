@@ -12,7 +12,7 @@ import os
 import sys
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 from adelecli.errors import OutputError
 
@@ -34,13 +34,17 @@ class Outlet:
     Neither click nor rich lets the plain error through: both end the program themselves, with the code of a bug.
     """
 
-    def __init__(self, stream: IO[str]) -> None:
+    def __init__(self, stream: TextIO) -> None:
         self._stream = stream
 
     def write(self, text: str) -> int:
-        """As of a text stream."""
+        """As of a text stream; what its encoding has no sign for is written as JSON escapes it."""
         with _translate():
-            return self._stream.write(text)
+            try:
+                return self._stream.write(text)
+            except UnicodeEncodeError:  # nothing of it was written
+                self._stream.write(escape_signs(text, self._stream.encoding))
+                return len(text)
 
     def flush(self) -> None:
         """As of a text stream."""
@@ -64,6 +68,20 @@ class Hush(Outlet):
         """As of a text stream, whether or not anything came of it."""
         with suppress(OSError):
             self._stream.flush()
+
+
+def escape_signs(text: str, encoding: str) -> str:
+    r"""``text`` with the escapes of JSON for what ``encoding`` does not know, so that JSON stays the same JSON.
+
+    >>> escape_signs("M\u00fcller \u80ba", "latin-1") == "M\u00fcller \\u80ba"
+    True
+    """
+    if text == text.encode(encoding, "ignore").decode(encoding):
+        return text
+    import json  # only such a stream pays for it
+
+    known = {sign for sign in set(text) if sign.encode(encoding, "ignore")}
+    return "".join(sign if sign in known else json.dumps(sign)[1:-1] for sign in text)
 
 
 @contextmanager
@@ -111,7 +129,7 @@ def _fill_gaps() -> None:
             setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115 - until the program ends
 
 
-def drop_stream(stream: IO[str]) -> None:
+def drop_stream(stream: TextIO) -> None:
     """Let nothing more be written to it: what is still held back would fail again while Python closes."""
     try:
         number = stream.fileno()

@@ -15,7 +15,7 @@ from adelecli.intake.frames import restore_geometry
 from adelecli.labels.entries import rebuild_table
 from adelecli.store.collection import open_store
 from adelecli.store.foreign import read_foreign, read_foreign_frame
-from adelecli.store.remote import hash_remote, is_remote, list_remote
+from adelecli.store.remote import hash_remote, is_remote, name_remote
 from adelecli.volumes import cases, hashing, naming, reading
 from adelecli.volumes.limits import find_cap
 from adelecli.volumes.listing import is_series, is_zarr
@@ -32,17 +32,17 @@ if TYPE_CHECKING:
 
 def pair_cases(masks: Path, images: Path | None = None) -> Pairing:
     """See ``volumes.cases.pair_cases``; addresses are listed too."""
-    return cases.pair_cases(masks, images, list_remote)
+    return cases.pair_cases(masks, images, name_remote)
 
 
 def list_images(images: Path) -> Pairing:
     """See ``volumes.cases.list_images``; addresses are listed too."""
-    return cases.list_images(images, list_remote)
+    return cases.list_images(images, name_remote)
 
 
 def list_masks(masks: Path) -> Pairing:
     """See ``volumes.cases.list_masks``; addresses are listed too."""
-    return cases.list_masks(masks, list_remote)
+    return cases.list_masks(masks, name_remote)
 
 
 def read_image(case: Case, allocate: Allocate = np.empty) -> Volume:

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 Which = Literal["corrected", "original", "change", "confidence"]
 Format = Literal["source", "nifti", "nrrd", "mha", "png", "dicom-seg"]
 CONFIDENCE = "confidence"
+_LONGEST_NAME = 255
 WRITABLE = (".nii.gz", ".nii", ".nrrd", ".mha", ".png", ".tif", ".tiff")
 
 
@@ -168,7 +169,11 @@ def _choose_ending(wanted: Format, suffix: str, geometry: Geometry) -> str:
         return suffix if suffix in {".nii", ".nii.gz"} else ".nii.gz"  # it comes out of the store, and may be any text
     if suffix == ".mhd":  # one file instead of two
         return ".mha"
-    return suffix if suffix in WRITABLE else ".png" if geometry.kind == "raster" else ".nii.gz"
+    if suffix in WRITABLE:
+        return suffix
+    if geometry.kind == "raster":  # a plain zarr, which has no millimetres; one file, which is read back as what it was
+        return ".png" if geometry.shape[0] == 1 else ".tif"
+    return ".nii.gz"
 
 
 def _plan_files(
@@ -178,12 +183,18 @@ def _plan_files(
     if ending == ".png" and len(array) > 1:
         flat = make_raster_geometry((1, *geometry.shape[1:]))
         for index in range(len(array)):
-            yield stem / f"{stem.name}_z{index:04d}.png", array[index : index + 1], flat
+            yield stem / name_slice(stem.name, index), array[index : index + 1], flat
         return
     if ending.startswith(".nii") and geometry.kind == "raster":
         geometry = Geometry(geometry.shape, geometry.affine, "nifti")
     # with_suffix would take "1.2.3" for a name with an ending
     yield stem.with_name(f"{stem.name}{ending}"), array, geometry
+
+
+def name_slice(case: str, index: int) -> str:
+    """The file of one slice in the folder of its case; without the id where a name would be longer than file systems allow."""
+    name = f"{case}_z{index:04d}.png"
+    return name if len(name.encode()) <= _LONGEST_NAME else f"z{index:04d}.png"
 
 
 def _write(path: Path, array: NDArray[np.generic], geometry: Geometry, which: str) -> None:

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 from os import PathLike
 from typing import TYPE_CHECKING, Literal, TypedDict, TypeVar
 
+from adelecli.caseids import match_pattern
 from adelecli.errors import ConfigError, InputError
 from adelecli.pipeline.sizes import read_size
 
@@ -198,11 +198,12 @@ class CorrectOptions(BatchOptions):
 
 
 def match_ids(ids: Sequence[str], patterns: Sequence[str]) -> list[str]:
-    """The ids that any pattern (``fnmatch``, case-sensitive) matches; no pattern matches all.
+    """The ids that any pattern matches (see ``caseids.match_pattern``), in their order; no pattern matches all.
 
     Raises ``InputError`` when nothing is left.
     """
-    chosen = [name for name in ids if not patterns or any(fnmatchcase(name, pattern) for pattern in patterns)]
+    matched = {name for pattern in patterns for name in match_pattern(ids, pattern)}
+    chosen = [name for name in ids if not patterns or name in matched]
     if not chosen:
         what = f"no case matches {', '.join(patterns)}" if patterns else "there are no cases"
         raise InputError(what, remedy=f"{len(ids)} cases were found; names are case-sensitive")

@@ -27,6 +27,7 @@ from adelecli.pipeline.correction import encode_volume
 from adelecli.pipeline.discovery import VARIABLE, WEIGHTS
 from adelecli.pipeline.estimation import Workload, estimate_run
 from adelecli.pipeline.evidence import cut_slices
+from adelecli.pipeline.inference import refuse_channels
 from adelecli.pipeline.options import CheckKeywords, CheckOptions, CorrectOptions, StrPath, match_ids
 from adelecli.pipeline.rules import make_rule
 from adelecli.pipeline.session import open_session
@@ -37,7 +38,7 @@ from adelecli.scratch import Scratch, cut_slabs, let_go
 from adelecli.volumes.cases import find_masks
 from adelecli.volumes.naming import read_class_table
 from adelecli.volumes.nifti import list_concerns
-from adelecli.volumes.reading import check_pair
+from adelecli.volumes.reading import check_channels, check_pair
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
     from adelecli.pipeline.checkup import Estimate
     from adelecli.pipeline.session import Session
     from adelecli.volumes.cases import Case
+    from adelecli.volumes.geometry import Geometry
     from adelecli.volumes.reading import Labels
 
 
@@ -69,7 +71,7 @@ class _Examiner:
         checked = CheckedCase(case.id, tuple(map(str, case.images)), str(case.mask))
         try:
             begin = time.perf_counter()
-            labels = read_labels(case.mask, self.scratch.allocate)
+            labels = read_labels(case.mask, self.scratch.allocate, onto=case.images[0])
             self.workload.seconds += time.perf_counter() - begin
             geometry = labels.geometry
             checked = msgspec.structs.replace(
@@ -81,7 +83,7 @@ class _Examiner:
                 concerns=list_concerns(geometry),
             )
             checked = msgspec.structs.replace(checked, concerns=(*checked.concerns, *self._doubt_labels(checked)))
-            image = read_geometry(case.images[0])
+            image = self._examine_images(case)
             check_pair(image, geometry, case)
             concerns = dict.fromkeys((*checked.concerns, *(f"image: {one}" for one in list_concerns(image))))
             slices, changeable = self._count_slices(labels, case)
@@ -89,6 +91,15 @@ class _Examiner:
             return msgspec.structs.replace(checked, error=str(error))
         self.workload.add(case, labels.array, changeable)
         return msgspec.structs.replace(checked, concerns=tuple(concerns), slices=slices, open_slices=changeable)
+
+    def _examine_images(self, case: Case) -> Geometry:
+        """The grid of the case's images, which must be one. One file has one channel or more, so only too many can be told."""
+        contract = None if self.session is None else self.session.model.contract
+        if contract is not None and len(case.images) > len(contract.channels):
+            raise refuse_channels(case, len(case.images), contract)
+        geometries = [read_geometry(path) for path in case.images]
+        check_channels(case, geometries)
+        return geometries[0]
 
     def _doubt_labels(self, checked: CheckedCase) -> Iterator[str]:
         """Black and white masks hold 0 and 255, and 255 is no class unless somebody says so."""

@@ -11,13 +11,13 @@ from __future__ import annotations
 import getpass
 from contextlib import suppress
 from datetime import UTC, datetime
-from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
 import numpy as np
 
+from adelecli.caseids import match_pattern
 from adelecli.errors import CaseError, ConfigError, InputError
 from adelecli.labels.entries import rebuild_table
 from adelecli.pipeline.records import choose_exit_code
@@ -126,13 +126,16 @@ def _find_user() -> str:
 
 def _choose_cases(store: Store, patterns: Sequence[str]) -> list[str]:
     ids = store.case_ids()
+    matched: set[str] = set()
     for pattern in patterns:
-        if not any(fnmatchcase(case, pattern) for case in ids):
+        found = match_pattern(ids, pattern)
+        matched.update(found)
+        if not found:
             fact = f"holds no case {pattern}"
             raise InputError(fact, path=store.path, remedy=f"it holds {len(ids)} cases; names are case-sensitive")
     if not ids:
         raise InputError("holds no case", path=store.path, remedy="name a store made by `adele correct`")
-    return [case for case in ids if not patterns or any(fnmatchcase(case, pattern) for pattern in patterns)]
+    return [case for case in ids if not patterns or case in matched]
 
 
 def _revert_case(store: Store, case: str, word: _Word, progress: Callback) -> RevertedCase:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from adelecli.caseids import explain_refusal, place_case
 from adelecli.errors import InputError, OutputError
 from adelecli.progress import Callback, ignore_progress
 from adelecli.replacement import write_text
@@ -83,7 +84,7 @@ def open_templates() -> Environment:
         lstrip_blocks=True,
     )
     environment.filters.update(share=format_share, amount=format_amount, decimal=format_decimal)
-    environment.filters.update(bound=bind_signs, parts=split_name)
+    environment.filters.update(bound=bind_signs, parts=split_name, anchor=name_anchor)
     return environment
 
 
@@ -132,6 +133,15 @@ def split_name(name: str) -> list[str]:
     ['case_', '0001.', 'a']
     """
     return re.split(r"(?<=[_.-])(?=.)", name)
+
+
+def name_anchor(case: str) -> str:
+    """The id of a case as an HTML id, which must have no spaces, and needs no escapes in an address if it is ASCII.
+
+    >>> name_anchor("case_0001")
+    'case_0001'
+    """
+    return case if explain_refusal(case) else place_case(case)  # a case that failed may be called anything
 
 
 def _check_ours(file: Path) -> None:

@@ -14,6 +14,7 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from adelecli.caseids import compose_id, find_id, hash_folded, place_case
 from adelecli.errors import CaseError, ConfigError, InputError, OutputError
 from adelecli.store import files, journal, ome
 from adelecli.store.arrays import Array, Region, read_array, read_header, read_shape, read_slabs, reporting_damage
@@ -21,7 +22,7 @@ from adelecli.store.documents import Document, adele_attributes, is_sealed, read
 from adelecli.store.forms import CaseForm, Revision, read_form
 from adelecli.store.frame import Frame, Row
 from adelecli.store.inspection import inspect_case
-from adelecli.store.layout import DOCUMENT, SCHEMA, Shape, journal_path, safe_name
+from adelecli.store.layout import DOCUMENT, SCHEMA, Shape, journal_path
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -59,19 +60,25 @@ class Store:
     def case_ids(self) -> tuple[str, ...]:
         """The published cases, sorted."""
         with os.scandir(self.path) as entries:
-            names = [entry.name for entry in entries if entry.is_dir(follow_symlinks=False)]
-        return tuple(sorted(name for name in names if self._status(name) == "complete"))
+            folders = [entry.name for entry in entries if entry.is_dir(follow_symlinks=False)]
+        held = ((folder, self._attributes_of(folder)) for folder in folders)
+        found = (find_id(folder, ours.get("id")) for folder, ours in held if ours.get("status") == "complete")
+        return tuple(sorted(filter(None, found)))
 
-    def _status(self, case: str) -> object:
+    def _attributes_of(self, folder: str) -> Document:
         try:
-            return adele_attributes(read_document(self.path / case)).get("status")
+            return adele_attributes(read_document(self.path / folder))
         except (OSError, ValueError):
-            return None
+            return {}
 
     @cached_property
-    def taken_names(self) -> dict[str, str]:
-        """Casefolded name -> name of every folder at opening and of every case published since through this object."""
-        return {name.casefold(): name for name in os.listdir(self.path)}  # noqa: PTH208  # names alone are wanted
+    def taken_places(self) -> dict[str, str]:
+        """What ids fold to (``caseids.hash_folded``) -> folder, at opening and of cases published since through this object."""
+        return {hash_folded(name): name for name in set(os.listdir(self.path)) - {DOCUMENT}}  # noqa: PTH208 - names alone
+
+    def name_case(self, folder: str) -> str:
+        """The id of the case in a folder of the store; the folder's own name where nothing tells it."""
+        return find_id(folder, self._attributes_of(folder).get("id")) or folder
 
     def remove_leftovers(self) -> None:
         """Delete the drafts of processes that have died; those of living ones stay."""
@@ -85,24 +92,24 @@ class Store:
 
     def is_complete(self, case: str) -> bool:
         """Whether the case is published and every byte of it is what was published (it is re-hashed)."""
-        return self._status(case) == "complete" and not inspect_case(self.case_path(case), case)
+        return not inspect_case(self.case_path(case), compose_id(case))
 
     def case_path(self, case: str) -> Path:
-        """The folder of a case, present or not; ``CaseError`` for an id that can be none or that is a link."""
-        path = self.path / safe_name(case)
+        """The folder of a case, present or not; ``CaseError`` for what can be no id, and for a link."""
+        path = self.path / place_case(case)
         if path.is_symlink():
             raise CaseError("is a symbolic link", path=path, remedy="a store holds folders; remove the link")
         return path
 
     def read_form(self, case: str) -> CaseForm:
         """All that the case's sealed document says: hashes, record, audit trail."""
-        path, remedy = self.case_path(case), "run the case again with --resume"
+        path = self.case_path(case)
         try:
             return read_form(read_document(path))
         except FileNotFoundError as error:
             raise CaseError(f"holds no case {case!r}", path=self.path) from error
         except (OSError, ValueError) as error:
-            raise CaseError(f"is damaged ({error})", path=path, remedy=remedy) from error
+            raise CaseError(f"is damaged ({error})", path=path, remedy="run the case again with --resume") from error
 
     def case_record(self, case: str) -> dict[str, Any]:
         """The record that was published with the case: what the run made, whatever happened to it later (``audit``)."""
@@ -182,11 +189,10 @@ def _row(x: float, y: float, z: float, shift: float) -> Row:
 def open_store(path: Path | str) -> Store:
     """Open an existing store for reading; ``InputError`` when there is none, or it is not ours or damaged."""
     path = Path(path).resolve()
-    if not path.is_dir():
-        raise InputError("is not a store", path=path, remedy="name a folder made by `adele correct`")
-    attributes = _read_attributes(path)
+    attributes = _read_attributes(path) if path.is_dir() else None
     if attributes is None:
-        raise InputError("is not an adele store", path=path, remedy="name a folder made by `adele correct`")
+        what = "an adele store" if path.is_dir() else "a store"
+        raise InputError(f"is not {what}", path=path, remedy="name a folder made by `adele correct`")
     if not isinstance(attributes["schema"], int) or attributes["schema"] > SCHEMA:
         fact = f"has schema {attributes['schema']}, this adele knows {SCHEMA}"
         raise InputError(fact, path=path, remedy="update adele")
@@ -237,8 +243,7 @@ def _is_occupied(path: Path) -> bool:
 def _check_all_ours(path: Path) -> None:
     if not path.is_dir() or _read_attributes(path) is None:
         raise OutputError("is not an adele store and will not be overwritten", path=path, remedy="name another --out")
-    foreign = files.find_foreign(path)
-    if foreign is not None:
+    if (foreign := files.find_foreign(path)) is not None:
         raise OutputError(f"holds {foreign}, which is not ours to delete", path=path, remedy="name another --out")
 
 
@@ -289,6 +294,6 @@ def _complete_journal(store: Store) -> None:
     path = journal_path(store.path)
     known = {(entry.case, entry.sha256) for entry in journal.read_entries(path, store.id)}
     for case in store.case_ids():
-        seal = str(adele_attributes(read_document(store.path / case)).get("sha256"))
+        seal = str(adele_attributes(read_document(store.case_path(case))).get("sha256"))
         if (case, seal) not in known:
             journal.append_entry(path, journal.make_entry(store.id, case, "recovered", seal))

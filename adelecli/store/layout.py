@@ -1,7 +1,7 @@
 """Names, chunks and pyramid levels: where each thing of a store lies and how large it is.
 
     cleaned.zarr/                      plain group, {"adele": {"kind": "collection", ...}}
-      case_0001/                       plain group, {"adele": {"status": "complete", ...}}
+      case_0001/                       plain group, {"adele": {"status": "complete", ...}}; see ``caseids.place_case``
         labels/                        {"ome": {"labels": ["original", "corrected", "change"]}}
           corrected/                   an OME-Zarr 0.5 label image: 0/ 1/ ... and nifti/ (the raw header; of this image alone)
         maps/confidence                a plain array
@@ -49,7 +49,7 @@ _RESERVED = {DOCUMENT, "ome", "labels"}
 
 
 def safe_name(name: str) -> str:
-    """``name`` itself when it can be a folder of the store; it is rejected rather than rewritten, so that ids stay ids.
+    """``name`` itself when it can name labels or a map, and so be a folder of a case; it is rejected rather than rewritten.
 
     Raises ``CaseError`` otherwise.
 

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from adelecli.caseids import compose_id, hash_folded, is_encoded
 from adelecli.errors import CaseError, OutputError
 from adelecli.store import arrays, files, journal, ome
 from adelecli.store.documents import adele_attributes, read_document, to_plain, write_group
@@ -147,13 +148,13 @@ def publish_case(store: Store, case: str, *, replace: bool = True, event: str = 
 
     An earlier version is replaced in one step (unless ``replace`` is false: then ``OutputError``, for it was published
     already). ``event`` is what the journal calls it (default: ``published`` or ``replaced``).
-    Raises ``CaseError`` for an id that can be no folder name or differs from another only in upper and lower case, and
-    ``OutputError`` when the disk refuses, the case cannot be read back, or something that is not ours is in its place.
+    Raises ``CaseError`` for what can be no id and for an id that folds together with another (``caseids``), and ``OutputError`` when
+    the disk refuses, the case cannot be read back, or something that is not ours is in its place.
     """
-    target = store.case_path(case)
-    _check_place(store, target)
+    case, target = compose_id(case), store.case_path(case)
+    _check_place(store, case, target)
     with files.reporting_write_errors(store.path):
-        folder = files.make_draft(store.path, case)
+        folder = files.make_draft(store.path, target.name)
     try:
         draft = Draft(folder, case)
         yield draft
@@ -163,10 +164,12 @@ def publish_case(store: Store, case: str, *, replace: bool = True, event: str = 
         files.remove_draft(folder)
 
 
-def _check_place(store: Store, target: Path) -> None:
-    other = store.taken_names.setdefault(target.name.casefold(), target.name)
-    if other != target.name:
-        fact = f"the case {target.name} differs from {other} only in upper and lower case"
+def _check_place(store: Store, case: str, target: Path) -> None:
+    place = store.taken_places.setdefault(hash_folded(target.name), target.name)
+    other = store.name_case(place)
+    # An encoded place in which nothing says another id is the case's own, damaged or not; a plain one is its own id.
+    if place != target.name or (is_encoded(place) and other not in {case, place}):
+        fact = f"the case {case} differs from {other} only in upper and lower case, or in what some systems ignore"
         raise CaseError(fact, remedy="rename one")
     foreign = files.find_foreign(target) if target.is_dir() else target.name if target.exists() else None
     if foreign is not None:
@@ -174,7 +177,7 @@ def _check_place(store: Store, target: Path) -> None:
 
 
 def _commit(store: Store, draft: Draft, seal: str, *, replace: bool, event: str) -> None:
-    target = store.path / draft.case
+    target = store.case_path(draft.case)
     with files.reporting_write_errors(target):
         try:
             replaced = files.move_into_place(draft.folder, target, replace=replace)

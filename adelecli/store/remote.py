@@ -11,11 +11,16 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from adelecli.caseids import find_id, is_encoded
 from adelecli.errors import CaseError, InputError
+from adelecli.store.documents import adele_attributes
+from adelecli.store.layout import DOCUMENT
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 _SCHEME = re.compile(r"(s3|gs|az|abfs|memory):")
@@ -65,20 +70,42 @@ def list_remote(path: Path) -> list[str]:
     Raises InputError when the address does not answer.
     """
     import obstore
-    from obstore.exceptions import BaseError
 
     bucket = open_bucket(path)
-    try:
+    with _reporting_silence(path):
         listed = obstore.list_with_delimiter(bucket)
         names = [str(prefix).rstrip("/").rpartition("/")[2] for prefix in listed["common_prefixes"]]
         files = {str(item["path"]).rpartition("/")[2] for item in listed["objects"]}
         if _is_image(bucket, files) or (files and names == ["labels"]):
             return [""]
+    is_group = bool(files & {"zarr.json", ".zgroup"})
+    return sorted(name for name in names if is_group or name.lower().endswith(".zarr"))
+
+
+def name_remote(path: Path) -> dict[str, str]:
+    """What ``list_remote`` lists, each with the name of its case: of a store of ours the id, where that is no folder name.
+
+    Errors as ``list_remote``.
+    """
+    bucket, names = open_bucket(path), list_remote(path)
+    with _reporting_silence(path):
+        return {name: _find_id(bucket, name) if is_encoded(name) else name or path.name for name in names}
+
+
+def _find_id(bucket: Any, name: str) -> str:
+    ours = adele_attributes(_read_document(bucket, f"{name}/{DOCUMENT}"))
+    return find_id(name, ours.get("id")) or name
+
+
+@contextmanager
+def _reporting_silence(path: Path) -> Iterator[None]:
+    from obstore.exceptions import BaseError
+
+    try:
+        yield
     except (BaseError, OSError) as error:
         remedy = "check the address, the credentials and the network"
         raise InputError("does not answer", path=form_url(path), remedy=remedy) from error
-    is_group = bool(files & {"zarr.json", ".zgroup"})
-    return sorted(name for name in names if is_group or name.lower().endswith(".zarr"))
 
 
 def hash_remote(path: Path) -> str:
@@ -99,17 +126,24 @@ def hash_remote(path: Path) -> str:
 
 
 def _is_image(bucket: Any, files: set[str]) -> bool:
-    import obstore
-
     for name in _DOCUMENTS:
-        if name not in files:
+        document = _read_document(bucket, name) if name in files else {}
+        if not document:
             continue
-        try:
-            document = json.loads(bytes(obstore.get(bucket, name).bytes()))
-        except ValueError:
-            continue
-        inner = document.get("attributes", document) if isinstance(document, dict) else {}
+        inner = document.get("attributes", document)
         ome = inner.get("ome", inner) if isinstance(inner, dict) else {}
         if name == ".zarray" or document.get("node_type") == "array" or "multiscales" in ome:
             return True
     return False
+
+
+def _read_document(bucket: Any, name: str) -> dict[str, Any]:
+    """A JSON object at an address; empty for anything else, and for nothing."""
+    import obstore
+    from obstore.exceptions import NotFoundError
+
+    try:
+        document = json.loads(bytes(obstore.get(bucket, name).bytes()))
+    except (ValueError, FileNotFoundError, NotFoundError):
+        return {}
+    return document if isinstance(document, dict) else {}

@@ -8,6 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from adelecli.caseids import compose_id, explain_refusal, is_encoded, place_case
 from adelecli.errors import CaseError, InputError, OutputError
 from adelecli.progress import Callback, Progress, ignore_progress
 from adelecli.store import journal
@@ -41,10 +42,20 @@ def verify_store(path: Path | str, *, progress: Callback = ignore_progress) -> t
     store = open_examined(path)
     findings = list(_inspect_root(store))
     folders = sorted(entry for entry in store.path.iterdir() if entry.is_dir() and not entry.is_symlink())
+    remembered = _remember_names(store)
     for done, folder in enumerate(folders, 1):
-        findings += inspect_case(folder, folder.name)
-        progress(Progress("verify", done, len(folders), case=folder.name))
+        name = store.name_case(folder.name)
+        case = remembered.get(name, name)  # a document that is damaged does not tell its id
+        findings += inspect_case(folder, case)
+        progress(Progress("verify", done, len(folders), case=case))
     return tuple(findings)
+
+
+def _remember_names(store: Store) -> dict[str, str]:
+    """Folder -> id of the cases that the journal knows and whose ids are no folder names."""
+    ids = {entry.case for entry in journal.read_entries(journal_path(store.path), store.id)}
+    places = ((place_case(case), compose_id(case)) for case in ids if explain_refusal(case) is None)
+    return {place: case for place, case in places if is_encoded(place)}
 
 
 def _has_lost_document(path: Path) -> bool:

@@ -10,6 +10,7 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from adelecli.caseids import compose_id
 from adelecli.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -25,8 +26,10 @@ def read_case_list(given: CaseList, known: Iterable[str], kind: str) -> tuple[st
     Raises ``ConfigError`` for an unreadable file, and for an id that is not ``known`` (naming the file and the id).
     """
     path, lines = _read_lines(given, kind)
-    wanted = {line.strip() for line in lines} - {""}
-    missing = sorted(wanted - set(known))
+    ids = set(known)
+    # An id may begin or end with a space; a line may too, where nobody meant it.
+    wanted = {line if line in ids else line.strip() for line in map(compose_id, lines)} - {""}
+    missing = sorted(wanted - ids)
     if missing:
         fact = f"names {missing[0]!r}, which is no usable case"
         raise ConfigError(
@@ -40,6 +43,6 @@ def _read_lines(given: CaseList, kind: str) -> tuple[Path | None, Sequence[str]]
         return None, given
     path = Path(given)
     try:
-        return path, path.read_text(encoding="utf-8").splitlines()
+        return path, path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"the list of {kind} cases is not readable ({error})", path=path) from None

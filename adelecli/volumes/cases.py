@@ -12,12 +12,12 @@ without gaps.
 
 from __future__ import annotations
 
-import re
 from collections import defaultdict
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from adelecli.caseids import explain_refusal, fold_id, show_id
 from adelecli.errors import CaseError, ConfigError, InputError, make_printable
 from adelecli.volumes import voc
 from adelecli.volumes.links import stay_inside
@@ -35,8 +35,6 @@ from adelecli.volumes.referencing import follow_references
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
-
-_SAFE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 
 
 @dataclass(frozen=True)
@@ -85,9 +83,7 @@ def pair_cases(masks: Path, images: Path | None = None, remote: Remote | None = 
     if not by_hand:
         by_mask = follow_references(by_mask, by_image)
     if listed is not None:
-        by_mask = {name: files for name, files in by_mask.items() if name in listed[1]} | {
-            name: [] for name in listed[1] - by_mask.keys()
-        }
+        by_mask = {name: by_mask.get(name, []) for name in voc.choose_ids(listed[1], by_mask)}
     pairing = _assemble(by_mask, by_image, images)
     if not pairing.cases:
         fact = f"none of its {len(mask_files)} masks has a usable image in {images}"
@@ -180,19 +176,17 @@ def _assemble(
     wanted = sorted(masks if masks is not None else images or ())
     folded: dict[str, list[str]] = defaultdict(list)
     for name in wanted:
-        folded[name.casefold()].append(name)
+        folded[fold_id(name)].append(name)
     cases: list[Case] = []
     faults: list[tuple[str, CaseError]] = []
     for name in wanted:
         try:
             mask = None if masks is None else _only_mask(name, masks[name])
             paths = () if images is None else _order_channels(name, images.get(name, []), mask, place)
-            _check_id(name, folded[name.casefold()], mask or paths[0])
+            _check_id(name, [one for one in folded[fold_id(name)] if one != name], mask or paths[0])
             cases.append(Case(name, paths, mask))
         except CaseError as fault:
-            faults.append(
-                (name if name.isprintable() else ascii(name), fault)
-            )  # it is told, but no place is made of it
+            faults.append((show_id(name), fault))  # it is told, but no place is made of it
     return Pairing(tuple(cases), tuple(faults), _list_spare(masks, images))
 
 
@@ -227,14 +221,14 @@ def _order_channels(name: str, files: Sequence[Entry], mask: Path | None, place:
 
 
 def _check_id(name: str, twins: Sequence[str], path: Path) -> None:
-    if not _SAFE_ID.fullmatch(name):
-        raise CaseError(
-            f"{name!r} cannot be a case id",
-            path=path,
-            remedy="rename it with letters, digits, dot, dash and underscore, at most 128",
-        )
-    if len(twins) > 1:
-        raise CaseError(f"{' and '.join(twins)} differ only by case", path=path, remedy="rename one of them")
+    refusal = explain_refusal(name)
+    if refusal is not None:
+        raise CaseError(refusal[0], path=path, remedy=refusal[1])
+    if twins:
+        # Every name stands before the colon, with the path, where logs look for what they must leave out.
+        names = ", ".join(map(show_id, twins))
+        fact = "these names differ only by case, or in what some systems ignore (accents' spelling, dots and spaces at the end)"
+        raise CaseError(fact, path=f"{path} and {names}", remedy="rename all but one")
 
 
 def _refuse_all(place: Path, pairing: Pairing, fact: str, remedy: str | None = None) -> None:

@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
+from adelecli.caseids import compose_id, find_id, is_encoded
 from adelecli.errors import InputError
 from adelecli.volumes import voc
 
@@ -29,20 +30,23 @@ _ZARR_DOCUMENTS = ("zarr.json", ".zgroup", ".zarray")
 _LONGEST_DOCUMENT = 1 << 26
 _DICOM_MAGIC = (128, b"DICM")
 _PEEK = 8  # files of a folder that are looked at before it is decided that it holds no DICOM series
-_CHANNEL = re.compile(r"(.+)_(\d{4})")
+_CHANNEL = re.compile(r"(.+)_([0-9]{4})", re.DOTALL)
 _UID = re.compile(r"[0-9]+(\.[0-9]+)+")
 _SCHEME = re.compile(r"(s3|gs|az|abfs|memory):")
 
-Remote: TypeAlias = Callable[[Path], Sequence[str]]
-"""The names of the zarr folders at a remote place."""
+Remote: TypeAlias = Callable[[Path], Mapping[str, str]]
+"""The names of the zarr folders at a remote place, each with the name of its case; one named "" is the place itself."""
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A mask or an image as it lies in its folder; ``stem`` is its name without ending."""
+    """A mask or an image as it lies in its folder; ``stem`` is its name without ending, composed as ids are."""
 
     path: Path
     stem: str
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "stem", compose_id(self.stem))
 
     @property
     def base(self) -> str:
@@ -139,10 +143,10 @@ def list_folder(folder: Path) -> list[Path]:
 def _list_remote(place: Path, what: str, remote: Remote | None) -> list[Entry]:
     if remote is None:
         raise InputError("is an address, which this command does not read", path=place, remedy="copy it here")
-    names = remote(place)
-    if not names:
+    found = remote(place)
+    if not found:
         raise InputError(f"holds no {what}", path=place, remedy="name a folder of OME-Zarr images, or one of them")
-    return [Entry(place / name if name else place, _zarr_stem(name or place.name)) for name in sorted(names)]
+    return [Entry(place / name if name else place, _zarr_stem(case)) for name, case in sorted(found.items())]
 
 
 def _name_entry(path: Path) -> Entry | None:
@@ -151,10 +155,20 @@ def _name_entry(path: Path) -> Entry | None:
         return None
     if path.is_dir():
         is_one = is_zarr_image(path) or (split_name(path.name) is None and _holds_series(path))
-        return Entry(path, _zarr_stem(path.name)) if is_one else None
+        return Entry(path, _zarr_stem(_name_folder(path))) if is_one else None
     # A broken link is kept: it stands for a case that somebody expects, and becomes its fault.
     parts = split_name(path.name) if path.is_file() or path.is_symlink() else None
     return Entry(path, parts[0]) if parts and parts[1].lower() != ".dcm" else None
+
+
+def _name_folder(folder: Path) -> str:
+    """The name of a folder; of a case of a store whose id is no folder name, that id."""
+    if not is_encoded(folder.name):
+        return folder.name
+    document = _read_document(folder / "zarr.json")
+    attributes = document.get("attributes") if isinstance(document, dict) else None
+    ours = attributes.get("adele") if isinstance(attributes, dict) else None
+    return find_id(folder.name, ours.get("id") if isinstance(ours, dict) else None) or folder.name
 
 
 def is_zarr_image(folder: Path) -> bool:

@@ -61,14 +61,19 @@ def read_image(case: Case, allocate: Allocate = np.empty) -> Volume:
 
 def join_channels(case: Case, volumes: Sequence[Volume], allocate: Allocate = np.empty) -> Volume:
     """One image of the files of a case, in order; CaseError when they do not lie on one grid."""
-    for path, volume in zip(case.images, volumes, strict=True):
-        difference = volumes[0].geometry.describe_difference(volume.geometry)
-        if difference:
-            fact = f"does not lie on the grid of {case.images[0]}: {difference}"
-            raise CaseError(fact, path=path, remedy="resample it")
+    check_channels(case, [volume.geometry for volume in volumes])
     if len(volumes) == 1:
         return volumes[0]
     return Volume(_join_channels([volume.array for volume in volumes], allocate), volumes[0].geometry)
+
+
+def check_channels(case: Case, geometries: Sequence[Geometry]) -> None:
+    """Raise CaseError, naming both files, when the image files of a case, in order, do not lie on one grid."""
+    for path, geometry in zip(case.images, geometries, strict=True):
+        difference = geometries[0].describe_difference(geometry)
+        if difference:
+            fact = f"does not lie on the grid of {case.images[0]}: {difference}"
+            raise CaseError(fact, path=path, remedy="resample it")
 
 
 def read_labels(path: Path, allocate: Allocate = np.empty, *, onto: Path | None = None) -> Labels:

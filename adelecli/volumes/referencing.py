@@ -38,7 +38,7 @@ def follow_references(
             # With a name of its own it is held to its image by geometry; without one the reference decides.
             target = next(iter(ids)) if len(ids) == 1 and name not in images else name
             if len(ids) == 1 and name in images and name not in ids and name in (series or {}).values():
-                target = f"{name} (refers to {next(iter(ids))})"  # not a usable id, so the case fails and says so
+                target = f"{name} (refers to {next(iter(ids))})"  # no image is called so: the case fails and says why
             found[target].append(entry)
     return dict(found)
 

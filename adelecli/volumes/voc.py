@@ -9,10 +9,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from adelecli.caseids import compose_id
 from adelecli.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Container, Iterable, Sequence
 
 IMAGES = "JPEGImages"
 MASKS = "SegmentationClass"
@@ -38,8 +39,16 @@ def is_voc(place: Path) -> bool:
     return (folder.name.startswith(MASKS) and (folder.parent / IMAGES).is_dir()) or find_masks(folder) is not None
 
 
+def choose_ids(lines: Iterable[str], masks: Container[str]) -> set[str]:
+    """The ids that ``lines`` of a list name: a line that is the name of one of the ``masks``, else its first word.
+
+    The lists of single classes have a number behind each id.
+    """
+    return {line if line in masks else line.split()[0] for line in map(compose_id, lines)}
+
+
 def read_list(place: Path) -> tuple[Path, frozenset[str]] | None:
-    """The masks' folder and the ids of a list such as ``ImageSets/Segmentation/train.txt``; None when it is no list.
+    """The masks' folder and the lines of a list such as ``ImageSets/Segmentation/train.txt``; None when it is no list.
 
     Raises InputError for a list that is empty, cannot be read or stands beside no masks.
     """
@@ -50,9 +59,10 @@ def read_list(place: Path) -> tuple[Path, frozenset[str]] | None:
     if masks is None:
         raise InputError(f"is a list of a data set without {IMAGES} and {MASKS}", path=place)
     try:
-        ids = frozenset(line.split()[0] for line in place.read_text(encoding="utf-8").splitlines() if line.strip())
+        lines = place.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise InputError("cannot be read as a list of ids", path=place, remedy="write one id a line") from error
+    ids = frozenset(line.strip() for line in lines if line.strip())
     if not ids:
         raise InputError("lists no ids", path=place, remedy="write one id a line")
     return masks, ids

@@ -40,6 +40,26 @@ def work(make_case, make_report):
     return act
 
 
+@pytest.mark.parametrize(
+    ("case", "told", "kept"),
+    [
+        ("M\u00fcller 3", "/data/M\u00fcller 3.nii.gz: holds label 7; mend it", "holds label 7; mend it"),
+        ("M\u00fcller 3", "M\u00fcller 3: is listed, but has no mask; add it", "#: is listed, but has no mask; add it"),
+        ("a  M\u00fcller", "a M\u00fcller is odd", "# is odd"),
+        ("\u5c71\u3000\u7530", "\u5c71 \u7530 is odd", "# is odd"),
+        ("Tom; Jones; x", "m/Tom; Jones; x.nii.gz: is odd; mend it", "is odd; mend it"),
+        ("Tom; Jones; x", "m/Tom; Jones; x_0001.nii.gz: is odd", "is odd"),
+        ("other", "m/Tom; Jones; y.nii.gz: has no mask and is left out", "has no mask and is left out"),
+        ("scan (1)", "scan (1) and scan (1)_0000 are odd", "# and #_0000 are odd"),
+    ],
+)
+def test_names_of_people_do_not_reach_a_log(case: str, told: str, kept: str) -> None:
+    """Spaces, semicolons, brackets and other scripts hide no part of an id or of a path from what leaves them out."""
+    names = CaseNames(log_ids=False)
+    hidden = names.name(case)
+    assert names.clean(told).replace(hidden, "#") == kept
+
+
 def test_a_run_in_lines(adele, replace, make_case, make_report, tmp_path) -> None:
     """Start, steps, the failed case, the end with its code; steps of an optimiser are no lines; stdout and stderr are as ever."""
     replace("correct", work(make_case, make_report))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 import subprocess
 import sys
@@ -55,7 +56,7 @@ def start(words: str, data: Path, stdout: object, **more: object) -> subprocess.
     command = [sys.executable, "-c", "from adelecli.cli.app import main; main()", *named.split()]
     environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
     streams = {"stdout": stdout, "stderr": subprocess.PIPE} | more
-    return subprocess.Popen(command, cwd=data, text=True, env=environment, **streams)  # type: ignore[call-overload]
+    return subprocess.Popen(command, cwd=data, **{"text": True, "env": environment} | streams)  # type: ignore[call-overload]
 
 
 def open_pipe_without_reader() -> IO[str]:
@@ -72,6 +73,20 @@ def test_a_reader_who_has_gone_is_no_error_to_tell_of(words: str, data: Path) ->
     assert process.returncode == CANNOT
     assert "Traceback" not in said
     assert "standard output" not in said
+
+
+def test_signs_that_a_terminal_has_not_are_escaped_and_json_stays_json(data: Path, tmp_path: Path) -> None:
+    """An old code page ends no command: tables hold escapes, and JSON those of JSON, so that a program reads the id as it is."""
+    for folder in ("masks", "images"):
+        write_volume(tmp_path / folder / "\u80ba M\u00fcller.nii.gz", make_truth())
+    more = {"env": os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT), "PYTHONIOENCODING": "latin-1"}}
+    for words in (f"check {tmp_path}/masks --model MODEL --json", f"check {tmp_path}/masks --model MODEL"):
+        with start(words, data, subprocess.PIPE, encoding="latin-1", **more) as process:
+            told, said = process.communicate()
+        assert (process.returncode, "Traceback" in said) == (0, False)
+        assert "\\u80ba M\u00fcller" in told
+        if words.endswith("--json"):
+            assert json.loads(told)["cases"][0]["id"] == "\u80ba M\u00fcller"
 
 
 @needs_full

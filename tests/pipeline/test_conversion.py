@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import nibabel as nib
 import numpy as np
 import pytest
+import zarr
 from known_cases import make_noisy, make_truth
 from PIL import Image
 
 from adelecli.errors import ConfigError, InputError, OutputError
+from adelecli.pipeline.comparison import evaluate
 from adelecli.pipeline.conversion import convert
 from adelecli.pipeline.correction import correct
+from adelecli.volumes.reading import read_labels
 
 
 @pytest.fixture
@@ -71,6 +75,17 @@ def test_a_picture_can_become_nifti(data, tmp_path) -> None:
     image = nib.load(tmp_path / "files" / "p.nii.gz")
     np.testing.assert_array_equal(np.asarray(image.dataobj)[..., 0].T, make_truth()[2])
     np.testing.assert_array_equal(image.affine, np.eye(4))
+
+
+def test_labels_of_a_plain_zarr_come_back_as_one_file_that_is_read_as_what_they_were(data, tmp_path) -> None:
+    """Slices without millimetres are the pages of a TIFF; compared with the zarr they came from they lie on the same grid."""
+    for folder, values in ((data.images, make_truth().astype(np.float32)), (data.masks, make_noisy())):
+        zarr.create_array(folder / "p.zarr", data=values)
+    correct(data.masks, out=data.out, model=data.model)
+    (case,) = convert(data.out, out=tmp_path / "files").cases
+    assert [Path(file).name for file in case.files] == ["p.tif"]
+    np.testing.assert_array_equal(read_labels(tmp_path / "files" / "p.tif").array, make_truth())
+    assert evaluate(tmp_path / "files", data.masks).cases[0].error is None
 
 
 def test_existing_files_need_overwrite(store, tmp_path) -> None:

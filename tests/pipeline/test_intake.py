@@ -22,6 +22,8 @@ from adelecli.intake.formats import hash_input
 from adelecli.pipeline.comparison import evaluate
 from adelecli.pipeline.conversion import convert
 from adelecli.pipeline.correction import correct
+from adelecli.pipeline.preflight import check
+from adelecli.pipeline.verification import verify
 from adelecli.store import foreign, remote
 from adelecli.volumes.archiving import Segmentation, write_segments
 from adelecli.volumes.geometry import Geometry
@@ -113,6 +115,11 @@ def test_segmentations_go_in_and_come_back_out(data, tmp_path, binary) -> None:
     write_segments(data.masks / "any_name.dcm", noisy, geometry, data.images / "p1", Segmentation(NAMES, binary=binary))
     report = correct(data.masks, out=data.out, model=data.model)
     assert [(case.id, case.status) for case in report.cases] == [("p1", "corrected")]
+    assert [(case.error, case.shape) for case in check(data.masks, model=data.model).cases] == [(None, (6, 12, 10))]
+    found = verify(data.out, masks=data.masks, images=data.images)
+    assert (found.findings, found.sources) == ((), 1)
+    (data.masks / "any_name.dcm").rename(data.masks / "p1.dcm")
+    assert verify(data.out, masks=data.masks).findings == ()
     convert(data.out, out=tmp_path / "back", images=data.images, binary=binary)
     written = highdicom.seg.segread(tmp_path / "back" / "p1.dcm")
     assert written.segmentation_type.value == ("BINARY" if binary else "LABELMAP")

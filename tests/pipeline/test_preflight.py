@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import nibabel as nib
@@ -75,6 +76,24 @@ def test_faults_are_those_of_a_run(two_cases) -> None:
     assert any("spare.nii.gz: has no mask" in notice for notice in checkup.notices)
     only = check(two_cases.masks, model=two_cases.model, cases=["c"])
     assert (len(only.cases), only.exit_code, only.estimate.seconds) == (1, 7, None)
+
+
+def test_channels_are_held_to_the_model_and_to_one_grid(data, monkeypatch) -> None:
+    """One file too many, and a second channel on another grid, fail here as they would fail in the run; code 7 as there."""
+    data.add("a")
+    (data.images / "a.nii.gz").rename(data.images / "a_0000.nii.gz")
+    data.add("b", image=np.zeros((5, 12, 10), np.float32))
+    (data.images / "b.nii.gz").rename(data.images / "a_0001.nii.gz")
+    (data.masks / "b.nii.gz").unlink()
+    monkeypatch.chdir(data.root)  # where no model lies
+    for model, fact in ((data.model, "has 2 channels, the model takes 1"), (None, "does not lie on the grid of")):
+        checkup = check(data.masks, model=model)
+        assert fact in str(checkup.cases[0].error)
+        assert checkup.exit_code == 7
+    shutil.copy(data.images / "a_0000.nii.gz", data.images / "a_0001.nii.gz")
+    checkup, report = check(data.masks, model=data.model), correct(data.masks, out=data.out, model=data.model)
+    assert [case.error for case in checkup.cases] == [case.error for case in report.cases]
+    assert report.exit_code == 7
 
 
 def test_without_a_model_labels_are_counted_and_time_is_not_told(two_cases) -> None:

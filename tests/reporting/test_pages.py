@@ -12,6 +12,7 @@ from browser import open_tab
 from small_stores import make_store
 
 import adelecli
+from adelecli.caseids import place_case
 from adelecli.errors import InputError, OutputError
 from adelecli.reporting import storepage
 from adelecli.reporting.overlays import encode_changes, encode_labels
@@ -285,3 +286,13 @@ def test_printed_every_case_is_there_on_white_with_its_labels(tmp_path: Path) ->
         # a picture that waits until it is scrolled to is missing on paper
         assert tab.page.evaluate("[...document.images].every((one) => one.loading !== 'lazy' && one.naturalWidth > 0)")
         assert tab.page.pdf(format="A4").startswith(b"%PDF")
+
+
+def test_names_with_spaces_have_links_that_lead_somewhere(tmp_path: Path) -> None:
+    """An HTML id has no spaces and needs no escapes; what a reader sees is the id, escaped."""
+    make_store(tmp_path, {"case_1": 1, "M\u00fcller & 2": 2, "50%25": 3})
+    text = Path(adelecli.report(tmp_path / "cleaned.zarr").path).read_text(encoding="utf-8")
+    targets, links = re.findall(r'id="case-([^"]*)"', text), re.findall(r'href="#case-([^"]*)"', text)
+    assert sorted(targets) == sorted(links) == sorted(map(place_case, ["case_1", "M\u00fcller & 2", "50%25"]))
+    assert '<h3 id="name-' + place_case("M\u00fcller & 2") + '">M\u00fcller &amp; 2</h3>' in text
+    assert "case-case_1" in text

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 from restoring import Restorer
+from small_stores import make_store
 
 import adelecli
 from adelecli.errors import CaseError, ConfigError, OutputError
@@ -157,3 +158,17 @@ def test_an_export_writes_the_table_and_counts_the_words(desk: Desk, store: Stor
     (store.path.parent / "mask.nii").write_bytes(b"labels")
     with pytest.raises(OutputError, match="is no table of decisions of adele"):
         adelecli.review(store.path, export=store.path.parent / "mask.nii")
+
+
+def test_a_rejection_gives_back_that_case_alone_whatever_its_name_means_as_a_pattern(tmp_path: Path) -> None:
+    """``scan [1]`` is no pattern for ``scan 1`` here; queue, slices and decisions go by the id, through the library's own revert."""
+    store = make_store(tmp_path, {"scan 1": 1, "scan [1]": 2, "M\u00fcller": 3})
+    desk = Desk(store, tmp_path / "images", actor="ada")
+    assert [entry["id"] for entry in desk.list_queue()] == ["M\u00fcller", "scan [1]", "scan 1"]
+    assert "image" in desk.draw_slice("M\u00fcller", desk.describe_case("M\u00fcller")["planes"][0]["name"], 2)
+    assert desk.decide("scan [1]", "reject")["word"] == "reverted"
+    assert {case: store.is_reverted(case) for case in store.case_ids()} == {
+        "M\u00fcller": False,
+        "scan 1": False,
+        "scan [1]": True,
+    }

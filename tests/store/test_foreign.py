@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import zarr
 
+from adelecli.caseids import place_case
 from adelecli.errors import CaseError
 from adelecli.store import remote
 from adelecli.store.collection import create_store
@@ -192,3 +193,17 @@ def test_a_folder_at_an_address_lists_its_images(monkeypatch: pytest.MonkeyPatch
     assert remote.list_remote(Path("s3://bucket")) == ["a.ome.zarr", "b.zarr"]
     bucket.put("zarr.json", b'{"node_type": "group", "attributes": {}}')
     assert remote.list_remote(Path("s3://bucket")) == ["a.ome.zarr", "b.zarr", "notes"]
+
+
+def test_cases_of_a_store_at_an_address_are_called_by_their_ids(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The document in an encoded folder tells the id, as long as it is that folder's; every other folder is its own name."""
+    from obstore.store import MemoryStore
+
+    bucket, place, other = MemoryStore(), place_case("M\u00fcller 1"), place_case("Meier 2")
+    claim = json.dumps({"attributes": {"adele": {"id": "M\u00fcller 1"}}}).encode()
+    for name, data in {"zarr.json": b"{}", "a": b"{}", place: claim, other: claim, f"_x.{'0' * 40}": b"["}.items():
+        bucket.put(name if name == "zarr.json" else f"{name}/zarr.json", data)
+    bucket.put("zarr.json", b'{"node_type": "group", "attributes": {}}')
+    monkeypatch.setattr(remote, "open_bucket", lambda _: bucket)
+    named = {place: "M\u00fcller 1", other: other, "a": "a", f"_x.{'0' * 40}": f"_x.{'0' * 40}"}
+    assert remote.name_remote(Path("s3://bucket")) == named

@@ -94,7 +94,7 @@ def test_case_ids_differ_by_more_than_case(store: Store, publish, labels: np.nda
     publish(store, "Case", labels[:2])
     with pytest.raises(CaseError, match="only in upper and lower case"):
         publish(store, "case", labels[:2])
-    with pytest.raises(CaseError, match="cannot be a name"):
+    with pytest.raises(CaseError, match="cannot be a case id"):
         publish(store, "../case", labels[:2])
 
 

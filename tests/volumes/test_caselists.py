@@ -38,3 +38,10 @@ def test_a_list_that_cannot_be_read_says_whose_it_is(tmp_path: Path) -> None:
     (tmp_path / "bytes").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(ConfigError, match="list of trusted cases is not readable"):
         read_case_list(tmp_path / "bytes", "abc", "trusted")
+
+
+def test_a_list_names_ids_as_people_save_them(tmp_path: Path) -> None:
+    """With the mark of Windows' editor, in decomposed letters, indented; a space that belongs to an id is kept."""
+    path = tmp_path / "ids.txt"
+    path.write_bytes("\ufeffMu\u0308ller 1\r\n  b  \r\nc \r\n".encode())
+    assert read_case_list(path, ["M\u00fcller 1", "b", "c "], "trusted") == ("M\u00fcller 1", "b", "c ")

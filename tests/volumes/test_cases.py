@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import unicodedata
 from pathlib import Path
 
 import pytest
@@ -120,14 +121,64 @@ def test_two_masks_of_one_case_are_a_fault(tmp_path: Path) -> None:
 
 
 def test_unsafe_names_and_names_that_differ_by_case_are_faults(tmp_path: Path) -> None:
-    """An id becomes a folder name in a store, on any file system, so it must be safe and unique there."""
-    names = ("Patient 1.png", "-x.png", "A.png", "a.png", "é.png", f"{'n' * 129}.png", "ok-1.2_3.png")
+    """An id becomes a place in a store and a file on any file system, so it must be safe and unique there."""
+    names = (
+        "Patient 1.png",
+        "-x.png",
+        "A.png",
+        "a.png",
+        "é.png",
+        f"{'n' * 249}.png",
+        "ok-1.2_3.png",
+        "a\n.png",
+        "con.png",
+    )
     pairing = list_images(touch(tmp_path / "images", *names))
-    assert [case.id for case in pairing.cases] == ["ok-1.2_3"]
+    assert [case.id for case in pairing.cases] == ["Patient 1", "ok-1.2_3", "é"]
     faults = read_faults(pairing)
-    assert set(faults) == {"Patient 1", "-x", "A", "a", "é", "n" * 129}
-    assert "'Patient 1' cannot be a case id" in faults["Patient 1"]
-    assert "A and a differ only by case" in faults["a"]
+    assert set(faults) == {"-x", "A", "a", "n" * 249, "a\\n", "con"}
+    images = tmp_path / "images"
+    dash = "cannot be a case id: it starts with a dash, as an option does; rename it with a letter or digit first"
+    assert faults["-x"] == f"{images}/-x.png: {dash}"
+    assert "it has 249 bytes; rename it with 248 at most" in faults["n" * 249]
+    assert "it holds U+000A" in faults["a\\n"]
+    assert "Windows keeps the name for a device; give it another name" in faults["con"]
+    assert faults["a"].startswith(f"{images}/a.png and A: these names differ only by case")
+    assert faults["a"].endswith("rename all but one")
+
+
+def test_names_pair_however_their_accents_are_spelt(tmp_path: Path) -> None:
+    """Systems differ: macOS hands out decomposed names (NFD), most others composed ones (NFC); channels and spaces make no difference."""
+    name = "Mu\u0308ller 2019-03"
+    masks = touch(tmp_path / "masks", f"{unicodedata.normalize('NFC', name)}.nii.gz", "患者 一.nii.gz")
+    images = touch(tmp_path / "images", f"{name}_0000.nii.gz", f"{name}_0001.nii.gz", "患者 一.nii.gz")
+    pairing = pair_cases(masks, images)
+    assert pairing.faults == ()
+    assert [case.id for case in pairing.cases] == ["M\u00fcller 2019-03", "患者 一"]
+    assert [path.name for path in pairing.cases[0].images] == [f"{name}_0000.nii.gz", f"{name}_0001.nii.gz"]
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("Mu\u0308ller.png", "M\u00fcller.png"),
+        ("M\u00fcller.png", "M\u00dcLLER.png"),
+        ("stra\u00dfe.png", "STRASSE.png"),
+        ("a.png", "a .png"),
+        ("a.png", "a..png"),
+        ("１.png", "1.png"),
+        ("می\u200cخواهم.png", "میخواهم.png"),
+    ],
+)
+def test_names_that_a_system_takes_for_one_are_faults(tmp_path: Path, names: tuple[str, ...]) -> None:
+    """NFC and NFD, upper and lower case, spaces and dots at the end, width, invisible joiners: both fail, others do not."""
+    pairing = list_images(touch(tmp_path / "images", *names, "b.png"))
+    assert [case.id for case in pairing.cases] == ["b"]
+    assert {
+        str(fault).count("rename all but one") + str(fault).count("its images are not one set")
+        for _, fault in pairing.faults
+    } == {1}
+    assert len(pairing.faults) == len({unicodedata.normalize("NFC", name) for name in names})
 
 
 def test_links_that_leave_the_folder_are_refused(tmp_path: Path) -> None:
@@ -196,7 +247,7 @@ def test_no_usable_input_says_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"scan\.ima: has an unknown ending"):
         list_images(touch(tmp_path / "odd", "scan.ima") / "scan.ima")
     with pytest.raises(InputError, match="none of its images can be used"):
-        list_images(touch(tmp_path / "bad", "a b.png"))
+        list_images(touch(tmp_path / "bad", "-b.png"))
     with pytest.raises(InputError, match="none of its masks can be used"):
         list_masks(tmp_path / "bad")
     assert InputError.exit_code == 7
@@ -223,5 +274,5 @@ def test_a_closed_folder_is_an_input_error(tmp_path: Path, monkeypatch: pytest.M
 
 def test_faults_are_case_errors(tmp_path: Path) -> None:
     """A fault is an exception object ready for the report."""
-    pairing = list_images(touch(tmp_path / "images", "a b.png", "c.png"))
+    pairing = list_images(touch(tmp_path / "images", "-b.png", "c.png"))
     assert isinstance(pairing.faults[0][1], CaseError)

@@ -67,3 +67,14 @@ def test_own_names_outrank_the_convention(voc: Path) -> None:
     """A ``labels.json`` beside the masks is what counts."""
     (voc / "SegmentationClass" / "labels.json").write_text('{"0": "background", "1": "thing"}')
     assert read_class_table(voc / "SegmentationClass").names == ("background", "thing")
+
+
+def test_a_line_may_be_a_name_with_spaces(voc: Path) -> None:
+    """A line that is a mask's name is that name, also in decomposed letters; any other line is read up to its first space."""
+    for folder, ending in (("JPEGImages", "jpg"), ("SegmentationClass", "png")):
+        file = voc / folder / f"2007_000032.{ending}"
+        file.rename(file.with_name(f"B\u00e4r 1.{ending}"))
+    ids = voc / "ImageSets" / "Segmentation" / "train.txt"
+    ids.write_text("Ba\u0308r 1\n2007_000039  -1\n", encoding="utf-8")
+    pairing = pair_cases(ids)
+    assert ([case.id for case in pairing.cases], pairing.faults) == (["2007_000039", "B\u00e4r 1"], ())
