@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import nibabel as nib
@@ -75,6 +76,21 @@ def test_faults_are_those_of_a_run(two_cases) -> None:
     assert any("spare.nii.gz: has no mask" in notice for notice in checkup.notices)
     only = check(two_cases.masks, model=two_cases.model, cases=["c"])
     assert (len(only.cases), only.exit_code, only.estimate.seconds) == (1, 7, None)
+
+
+def test_more_channels_than_the_model_takes_are_told_as_by_a_run(two_cases, monkeypatch) -> None:
+    """Files `_0000` and `_0001` for a model of one channel: every case of the run would fail."""
+    for case in ("a", "b"):
+        image = next(two_cases.images.glob(f"{case}.*"))
+        shutil.copy(image, two_cases.images / image.name.replace(case, f"{case}_0000"))
+        image.rename(two_cases.images / image.name.replace(case, f"{case}_0001"))
+    checkup = check(two_cases.masks, model=two_cases.model, device="cpu")
+    report = correct(two_cases.masks, out=two_cases.out, model=two_cases.model)
+    assert "a_0000.nii.gz: has 2 channels, the model takes 1; give image in this order" in checkup.cases[0].error
+    assert [case.error for case in checkup.cases] == [case.error for case in report.cases]
+    assert checkup.exit_code == report.exit_code == 7
+    monkeypatch.chdir(two_cases.masks)  # no ./weights here, so no model says how many there should be
+    assert check(two_cases.masks, device="cpu").exit_code == 0
 
 
 def test_without_a_model_labels_are_counted_and_time_is_not_told(two_cases) -> None:
