@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
     from adelecli.labels.classes import ClassTable
     from adelecli.pipeline.session import Session, Treatment
-    from adelecli.runtime.contract import Contract
     from adelecli.runtime.segmentation import Judge
     from adelecli.scratch import Allocate
     from adelecli.volumes.cases import Case
@@ -39,18 +38,13 @@ def read_volume(case: Case, session: Session) -> Volume:
     volume = read_image(case, session.scratch.allocate)
     contract = session.model.contract
     if len(volume.array) != len(contract.channels):
-        raise refuse_channels(len(volume.array), case, contract)
+        fact = f"has {len(volume.array)} channels, the model takes {len(contract.channels)}"
+        raise CaseError(fact, path=case.images[0], remedy=f"give {', '.join(contract.channel_names)} in this order")
     if volume.geometry.kind == "raster" and contract.grid.axis != "z":
         fact = f"is a picture, but the model cuts volumes along {contract.grid.axis}"
         raise CaseError(fact, path=case.images[0], remedy="use a model made for pictures")
     check_finite(volume.array, path=case.images[0])
     return volume
-
-
-def refuse_channels(count: int, case: Case, contract: Contract) -> CaseError:
-    """The error of a case whose image has ``count`` channels and not those of the model."""
-    fact = f"has {count} channels, the model takes {len(contract.channels)}"
-    return CaseError(fact, path=case.images[0], remedy=f"give {', '.join(contract.channel_names)} in this order")
 
 
 def ask_network(
