@@ -10,10 +10,12 @@ import nibabel as nib
 import numpy as np
 import pytest
 from known_cases import make_noisy, make_truth
+from tiny_models import make_contract, make_model
 
 from adelecli.errors import InputError, ModelError
 from adelecli.pipeline.correction import correct
 from adelecli.pipeline.preflight import check
+from adelecli.runtime.contract import Intensity
 
 
 def list_tree(folder: Path) -> dict[str, float]:
@@ -76,6 +78,23 @@ def test_faults_are_those_of_a_run(two_cases) -> None:
     assert any("spare.nii.gz: has no mask" in notice for notice in checkup.notices)
     only = check(two_cases.masks, model=two_cases.model, cases=["c"])
     assert (len(only.cases), only.exit_code, only.estimate.seconds) == (1, 7, None)
+
+
+def test_a_channel_that_is_missing_is_told_as_by_a_run(two_cases) -> None:
+    """A model of two channels, and one case with two files, one with both in one file, one with a single one."""
+    make_model(two_cases.model, make_contract(channels=(Intensity(kind="fixed"),) * 2, channel_names=("T1", "T2")))
+    two_cases.add("c")
+    image = nib.load(two_cases.images / "a.nii.gz")
+    nib.save(image, two_cases.images / "a_0001.nii.gz")
+    both = np.stack([image.get_fdata()] * 2, axis=-1).astype(np.float32)
+    nib.save(nib.Nifti1Image(both, image.affine, image.header), two_cases.images / "b.nii.gz")
+    (two_cases.images / "a.nii.gz").rename(two_cases.images / "a_0000.nii.gz")
+    checkup = check(two_cases.masks, model=two_cases.model, device="cpu")
+    report = correct(two_cases.masks, out=two_cases.out, model=two_cases.model)
+    assert [case.error for case in checkup.cases] == [case.error for case in report.cases]
+    assert [case.error is None for case in checkup.cases] == [True, True, False]
+    assert "c.nii.gz: has 1 channels, the model takes 2" in checkup.cases[2].error
+    assert checkup.exit_code == report.exit_code == 3
 
 
 def test_more_channels_than_the_model_takes_are_told_as_by_a_run(two_cases, monkeypatch) -> None:
