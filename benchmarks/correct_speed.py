@@ -4,8 +4,8 @@
 
 ROW is one of bare, monai, memory, torch, int8, arena, skipping, workers, start. Every measurement is a process of its own; the
 two sides of a comparison alternate, and the figure is the ratio of their medians in this one run, so that a busy machine
-disturbs both. Writes ``benchmarks/results/correct-ROW[-SIDE].json``. ``int8`` compares ``--model FILE`` with ``--other FILE``, or the default
-network with its own int8 form.
+disturbs both. Writes ``benchmarks/results/correct-ROW[-SIDE].json``. ``int8`` compares ``--model FILE`` with ``--other FILE``, or
+the default network with its own int8 form.
 """
 
 from __future__ import annotations

@@ -23,6 +23,7 @@ EDGES = {"runtime", "store", "volumes"}
 PUBLIC = "the public API"  # adelecli/__init__.py, as in `import adelecli`
 
 ARROWS = {
+    "__main__": {"cli"},
     "cli": {PUBLIC, "benchmarking", "showcase", "reviewing", "pipeline", "reporting", "training"} | LEAVES,
     PUBLIC: {"benchmarking", "showcase", "reviewing", "pipeline", "intake", "reporting", "training"}
     | EDGES

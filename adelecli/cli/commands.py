@@ -74,8 +74,9 @@ class Outcome:
 class ListingCommand(click.Command):
     """A command whose repeatable options also take several values in a row: `--protect liver spleen`.
 
-    Positional arguments are filled first; only a word beyond them belongs to the repeatable option right before it. So a
-    folder is never mistaken for a class name, and what stays unclear is a usage error.
+    Arguments that must be given are filled first. One that may be left out (MASKS) takes a word behind such an option only where
+    the word is a place: it is there, or is written as a path. A misspelt folder among the values is refused by the check that
+    every value meets.
     """
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
@@ -85,7 +86,8 @@ class ListingCommand(click.Command):
     def _repeat_options(self, args: list[str]) -> Iterator[str]:
         options = {flag: option for option in self.params if isinstance(option, click.Option) for flag in option.opts}
         # an argument that takes any number of words is never complete, so it cannot be waited for
-        missing = sum(isinstance(parameter, click.Argument) and parameter.nargs == 1 for parameter in self.params)
+        awaited = [one for one in self.params if isinstance(one, click.Argument) and one.nargs == 1]
+        missing, optional = len(awaited), not any(one.required for one in awaited)
         listing, value_of = None, None  # the repeatable option whose values go on; the option that waits for its value
         for word in args:
             if value_of is not None:
@@ -93,11 +95,16 @@ class ListingCommand(click.Command):
             elif word.startswith("-") and word != "-":
                 option, listing = options.get(word), None
                 value_of = word if option is not None and not option.is_flag else None
-            elif listing is not None and not missing:
+            elif listing is not None and (not missing or (optional and not _is_place(word))):
                 yield listing
             else:
                 missing, listing = max(missing - 1, 0), None
             yield word
+
+
+def _is_place(word: str) -> bool:
+    """Whether a word names a file or folder rather than a class, a case or a setting."""
+    return word.startswith(("./", "../", "/", "~")) or "://" in word or Path(word).exists()
 
 
 def command(*, example: str) -> Callable[[Callable[..., Outcome]], click.Command]:

@@ -28,7 +28,8 @@ HEAD = """# Reference: every command with its options
 
 Made from the program by `make reference`; whoever changes an option makes the page again. `adele COMMAND -h` says the same.
 
-A value in capitals is yours to fill in. An option with `...` takes several values in a row (`--protect liver spleen`) or may be repeated.
+A value in capitals is yours to fill in. An option with `...` takes several values in a row (`--protect liver spleen`) or may be repeated;
+a word behind it that is there on disk, or is written as a path (`./masks`), is the argument.
 Sizes are bytes with a unit (`8G`). Every command is a library call of the same name with the same options (see [api.md](api.md)).
 """
 

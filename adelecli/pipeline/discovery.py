@@ -45,7 +45,7 @@ def read_registry(weights: Path = WEIGHTS) -> dict[str, Mapping[str, object]]:
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"is not TOML: {error}", path=path, remedy="mend it, or pass --model FILE") from error
+        raise ConfigError(f"is not TOML: {error}", path=path, remedy="mend it, or move it away") from error
     entries = {name: entry for name, entry in content.items() if isinstance(entry, Mapping)}
     for name, entry in entries.items():
         if not isinstance(entry.get("file"), str):
@@ -54,11 +54,19 @@ def read_registry(weights: Path = WEIGHTS) -> dict[str, Mapping[str, object]]:
 
 
 def find_hash(model: Path) -> str | None:
-    """The sha256 that the registry beside ``model`` promises for it; ``None`` when the file is not registered."""
-    for entry in read_registry(model.parent).values():
-        if (model.parent / str(entry["file"])).resolve() == model.resolve() and isinstance(entry.get("sha256"), str):
-            return str(entry["sha256"])
-    return None
+    """The sha256 that the registry beside ``model`` promises for it; ``None`` when the file is not registered.
+
+    Raises ``ModelError`` when two entries promise different ones: one of them is broken, and nobody can say which.
+    """
+    promised = {
+        str(entry["sha256"]).lower(): name
+        for name, entry in read_registry(model.parent).items()
+        if (model.parent / str(entry["file"])).resolve() == model.resolve() and isinstance(entry.get("sha256"), str)
+    }
+    if len(promised) > 1:
+        fact = f"{model.parent / REGISTRY} records different sha256 for it ({', '.join(promised.values())})"
+        raise ModelError(fact, path=model, remedy="correct the record")
+    return next(iter(promised), None)
 
 
 def _resolve(given: str, weights: Path, source: str) -> Path:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from numbers import Real
 from os import PathLike
 from typing import TYPE_CHECKING, Literal, TypedDict, TypeVar
 
@@ -173,7 +174,7 @@ class CorrectOptions(BatchOptions):
         super().__post_init__()
         thresholds = self.confidence.values() if isinstance(self.confidence, Mapping) else (self.confidence,)
         for name, value in [("max_change", self.max_change), *(("confidence", value) for value in thresholds)]:
-            if value is not None and not 0 <= value <= 1:
+            if value is not None and not (isinstance(value, Real) and 0 <= value <= 1):
                 raise ConfigError(f"`{name}` is {value}, outside 0..1", remedy="give a share between 0 and 1")
         if self.constraint not in {None, "slice", "volume", "none"}:
             raise ConfigError(f"`constraint` is {self.constraint!r}", remedy="choose slice, volume or none")
@@ -200,11 +201,16 @@ class CorrectOptions(BatchOptions):
 def match_ids(ids: Sequence[str], patterns: Sequence[str]) -> list[str]:
     """The ids that any pattern matches (see ``caseids.match_pattern``), in their order; no pattern matches all.
 
-    Raises ``InputError`` when nothing is left.
+    Raises ``InputError`` when nothing is left, and for a plain id that is not there: its case would be left out without a word.
     """
-    matched = {name for pattern in patterns for name in match_pattern(ids, pattern)}
+    found = {pattern: match_pattern(ids, pattern) for pattern in patterns}
+    absent = [pattern for pattern, names in found.items() if not names and not set(pattern) & set("*?[")]
+    if absent and ids:
+        remedy = f"{len(ids)} cases were found; names are case-sensitive"
+        raise InputError(f"no case matches {', '.join(absent)}", remedy=remedy)
+    matched = {name for names in found.values() for name in names}
     chosen = [name for name in ids if not patterns or name in matched]
     if not chosen:
         what = f"no case matches {', '.join(patterns)}" if patterns else "there are no cases"
-        raise InputError(what, remedy=f"{len(ids)} cases were found; names are case-sensitive")
+        raise InputError(what, remedy=f"{len(ids)} cases were found; names are case-sensitive" if ids else None)
     return chosen

@@ -27,7 +27,7 @@ from adelecli.pipeline.correction import encode_volume
 from adelecli.pipeline.discovery import VARIABLE, WEIGHTS
 from adelecli.pipeline.estimation import Workload, estimate_run
 from adelecli.pipeline.evidence import cut_slices
-from adelecli.pipeline.inference import refuse_channels
+from adelecli.pipeline.inference import read_volume, refuse_channels
 from adelecli.pipeline.options import CheckKeywords, CheckOptions, CorrectOptions, StrPath, match_ids
 from adelecli.pipeline.rules import make_rule
 from adelecli.pipeline.session import open_session
@@ -85,6 +85,8 @@ class _Examiner:
             checked = msgspec.structs.replace(checked, concerns=(*checked.concerns, *self._doubt_labels(checked)))
             image = self._examine_images(case)
             check_pair(image, geometry, case)
+            if self.session is not None and len(case.images) < len(self.session.model.contract.channels):
+                read_volume(case, self.session)  # files of several channels each, or too few of them
             concerns = dict.fromkeys((*checked.concerns, *(f"image: {one}" for one in list_concerns(image))))
             slices, changeable = self._count_slices(labels, case)
         except CaseError as error:

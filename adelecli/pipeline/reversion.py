@@ -76,9 +76,9 @@ class Reversion(msgspec.Struct, frozen=True):
 
 def revert(
     store: StrPath,
+    cases: Sequence[str] | None = None,
     *,
-    cases: Sequence[str] = (),
-    classes: Sequence[str] = (),
+    classes: Sequence[str] | None = None,
     reason: str | None = None,
     actor: str | None = None,
     progress: Callback = ignore_progress,
@@ -94,6 +94,7 @@ def revert(
     for name, value in (("cases", cases), ("classes", classes)):
         if isinstance(value, str):
             raise ConfigError(f"`{name}` is a list, not one string", remedy=f"pass [{value!r}]")
+    cases, classes = cases or (), classes or ()
     path = Path(store)
     open_store(path)  # what is no store is told before a lock is laid beside it
     with hold_store(path):

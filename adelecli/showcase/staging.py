@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, TypedDict, TypeVar, Unpack
 import msgspec
 
 from adelecli.errors import ConfigError, OutputError
+from adelecli.keywords import read_keywords
 from adelecli.progress import Callback, Progress, ignore_progress
 from adelecli.showcase.datasets import DATA_SETS, find_data_set, write_cases, write_data
 from adelecli.showcase.exhibition import draw_pictures
@@ -174,15 +175,12 @@ def _list_files(folder: Path, runs: Mapping[str, TrainResult]) -> dict[str, Path
 
 
 def _read_options(options: DemoKeywords) -> DemoOptions:
-    unknown = set(options) - set(DemoKeywords.__annotations__)
-    if unknown:
-        raise ConfigError(
-            f"there is no option `{min(unknown)}`", remedy=f"the options are {', '.join(DemoKeywords.__annotations__)}"
-        )
-    idle = options.keys() & {"device", "test_cases", "epochs"} if options.get("only_data") else ()
+    chosen = read_keywords(DemoOptions, options)
+    given = {name for name, value in options.items() if value is not None}
+    idle = given & {"device", "test_cases", "epochs"} if chosen.only_data else ()
     if idle:
         raise ConfigError(f"`{min(idle)}` says nothing about data alone", remedy="leave it out, or `only_data`")
-    return DemoOptions(**options)
+    return chosen
 
 
 def _open_folder(folder: Path) -> Path:

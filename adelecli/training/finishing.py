@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 import time
 from typing import TYPE_CHECKING, Any
@@ -51,6 +52,8 @@ def _find_clean(experiment: Experiment, plan: RunPlan) -> dict[str, str]:
 
 
 def _tell_why(entry: ClassNoise) -> str:
+    if not entry.judged and math.isnan(entry.network):
+        return "its labels cannot be judged: neither of two networks finds it"
     if not entry.judged:
         return f"its labels cannot be judged: two networks disagree by {entry.network:.3f}"
     return (

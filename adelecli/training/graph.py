@@ -21,6 +21,8 @@ from adelecli.errors import ModelError
 from adelecli.training.sealing import strip_traces
 
 if TYPE_CHECKING:
+    from types import TracebackType
+
     from onnx import ModelProto
 
     from adelecli.training.network import MultiScale
@@ -75,7 +77,10 @@ def trace_graph(model: MultiScale, channels: int, dims: int = 2) -> ModelProto:
 
 
 class _Quiet:
-    """Silence a logger and its children while the exporter talks to itself."""
+    """Silence a logger and its children while the exporter talks to itself, and let nobody's interruption be lost in it.
+
+    Ctrl-C while torch imports a module of its own ends in an error about that module; the interruption is found behind it.
+    """
 
     def __init__(self, name: str) -> None:
         self.logger = logging.getLogger(name)
@@ -84,8 +89,14 @@ class _Quiet:
         self.level = self.logger.level
         self.logger.setLevel(logging.CRITICAL)
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.logger.setLevel(self.level)
+        while error is not None:
+            if isinstance(error, KeyboardInterrupt):
+                raise error from None
+            error = error.__cause__ or error.__context__
 
 
 def check_graph(graph: ModelProto, parameters: int) -> None:

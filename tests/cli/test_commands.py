@@ -6,6 +6,7 @@ import inspect
 import json
 import re
 import shlex
+import subprocess
 import sys
 from pathlib import Path
 
@@ -109,11 +110,50 @@ def test_repeatable_options(
     assert correct.calls[0][1] == {"out": Path("o")} | expected
 
 
-def test_a_folder_is_never_taken_for_a_class(adele, replace, make_case, make_report) -> None:
-    """Before all arguments are there, a word is an argument, not one more value of the option before it."""
+@pytest.fixture
+def in_empty_folder(tmp_path, monkeypatch) -> Path:
+    """Nothing that a word could name is there."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize("place", ["masks", "./elsewhere", "s3://bucket/masks"])
+def test_a_folder_is_never_taken_for_a_class(
+    adele, replace, make_case, make_report, in_empty_folder, place: str
+) -> None:
+    """A word that is there, or is written as a path, is the argument, not one more value of the option before it."""
+    (in_empty_folder / "masks").mkdir()
     correct = replace("correct", lambda _: make_report(make_case("a", "corrected")))
-    adele("correct", "--protect", "liver", "masks", "-o", "o")
-    assert correct.calls == [((Path("masks"),), {"out": Path("o"), "protect": ("liver",)})]
+    adele("correct", "--protect", "liver", "spleen", place, "-o", "o")
+    assert correct.calls == [((Path(place),), {"out": Path("o"), "protect": ("liver", "spleen")})]
+
+
+@pytest.mark.parametrize(
+    ("command", "words", "expected"),
+    [
+        ("correct", ["-o", "o", "--protect", "liver", "spleen"], {"out": Path("o"), "protect": ("liver", "spleen")}),
+        ("correct", ["-o", "o", "--cases", "a*", "b"], {"out": Path("o"), "cases": ("a*", "b")}),
+        ("train", ["--set", "loss.weight=2", "network.width=4"], {"set": ("loss.weight=2", "network.width=4")}),
+        ("export", ["--scales", "7/10", "1", "3/2"], {"scales": ("7/10", "1", "3/2")}),
+    ],
+)
+def test_several_values_follow_where_the_argument_is_left_out(
+    adele, replace, make_report, in_empty_folder, command, words, expected
+) -> None:
+    """Masks and runs have defaults, so a second value is not taken for them."""
+    call = replace(command, lambda _: make_report())
+    adele(command, *words, "--quiet")
+    arguments, options = call.calls[0]
+    assert set(arguments) <= {None}
+    assert options == expected
+
+
+@pytest.mark.parametrize("words", [["--version"], ["correct", "--bogus"]])
+def test_the_package_runs_as_a_module(words: list[str]) -> None:
+    """`python -m adelecli` is the same program under the same name."""
+    done = subprocess.run([sys.executable, "-m", "adelecli", *words], capture_output=True, text=True, check=False)
+    assert done.returncode == (0 if words == ["--version"] else 2)
+    assert (done.stdout or done.stderr).startswith("adele " if done.stdout else "Error: adele correct: ")
 
 
 @pytest.mark.parametrize("value", ["much", "liver=", "1.5", "liver=-1", "=0.8"])

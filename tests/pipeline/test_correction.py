@@ -14,6 +14,7 @@ from adelecli.labels.classes import IGNORE
 from adelecli.pipeline.conversion import convert
 from adelecli.pipeline.correction import correct
 from adelecli.pipeline.evidence import JumpCount
+from adelecli.pipeline.options import CorrectOptions
 from adelecli.store.collection import open_store
 from adelecli.volumes.reading import read_labels
 
@@ -238,6 +239,16 @@ def test_masks_default_to_the_folder_of_that_name(two_cases, monkeypatch) -> Non
         ({"colour": "red"}, "there is no option `colour`"),
         ({"cases": "a"}, "`cases` is a list, not one string"),
         ({"protect": "class 1"}, "`protect` is a list, not one string; pass \\['class 1'\\]"),
+        ({"protect": [1]}, r"`protect` is \[1\]; give a list of strings"),
+        ({"max_change": "0.5"}, "`max_change` is '0.5'; give a number"),
+        ({"confidence": "0.5"}, "`confidence` is '0.5'; give a number, or one for each name"),
+        ({"confidence": {"class 1": "0.5"}}, "`confidence` is 0.5, outside 0..1"),
+        ({"confidence": {1: 0.5}}, "`confidence` is {1: 0.5}; give a number, or one for each name"),
+        ({"workers": "2"}, "`workers` is '2'; give a whole number"),
+        ({"workers": 0}, "`workers` is 0; give 1 or more"),
+        ({"overwrite": "no"}, "`overwrite` is 'no'; give True or False"),
+        ({"shard": (1, 2)}, r"`shard` is \(1, 2\); give text"),
+        ({"images": b"images"}, "`images` is b'images'; give a path"),
     ],
 )
 def test_contradictory_options_are_refused_before_anything_is_written(two_cases, options, said) -> None:
@@ -247,6 +258,23 @@ def test_contradictory_options_are_refused_before_anything_is_written(two_cases,
     assert caught.value.exit_code == 2
     assert "\n" not in str(caught.value)
     assert not two_cases.out.exists()
+
+
+def test_none_leaves_every_option_at_its_default(two_cases) -> None:
+    """Programs pass None for what their user did not say; that is not another value."""
+    given = dict.fromkeys(CorrectOptions.__dataclass_fields__) | {"model": two_cases.model}
+    report = correct(two_cases.masks, out=two_cases.out, **given)
+    assert report.run.options["max_change"] == 0.5
+    assert report.count("corrected") == 2
+
+
+def test_an_id_that_is_not_there_is_told_although_others_are(two_cases) -> None:
+    """A misspelt id would be left out of a run without a word; a pattern may match nothing."""
+    with pytest.raises(InputError, match="no case matches case_9; 2 cases were found; names are case-sensitive"):
+        correct(two_cases.masks, out=two_cases.out, model=two_cases.model, cases=["*", "case_9"])
+    assert not two_cases.out.exists()
+    report = correct(two_cases.masks, out=two_cases.out, model=two_cases.model, cases=["?", "x*"])
+    assert report.count("corrected") == 2
 
 
 def test_a_model_of_whole_volumes_is_refused_before_the_first_case(data) -> None:

@@ -70,6 +70,20 @@ def test_a_name_in_the_registry_is_a_model_with_a_hash(weights) -> None:
         find_model("spleen")
 
 
+def test_two_hashes_for_one_file_are_no_proof(weights) -> None:
+    """Whichever entry comes first, the model is refused: one of the two promises is broken."""
+    liver = make(weights / "liver.onnx")
+    (weights / "registry.toml").write_text(
+        '[old]\nfile = "liver.onnx"\nsha256 = "AB"\n[same]\nfile = "liver.onnx"\nsha256 = "ab"\n'
+    )
+    assert find_hash(liver) == "ab"
+    with (weights / "registry.toml").open("a") as registry:
+        registry.write('[new]\nfile = "./liver.onnx"\nsha256 = "cd"\n')
+    with pytest.raises(ModelError, match=r"liver\.onnx: .*records different sha256 for it \(same, new\)") as caught:
+        find_hash(liver)
+    assert caught.value.exit_code == 6
+
+
 def test_a_registered_file_that_is_gone_is_told(weights) -> None:
     """The name is known, the file is not there: another error than an unknown name."""
     (weights / "registry.toml").write_text('[liver]\nfile = "liver.onnx"\n')

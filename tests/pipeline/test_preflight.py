@@ -10,10 +10,12 @@ import nibabel as nib
 import numpy as np
 import pytest
 from known_cases import make_noisy, make_truth
+from tiny_models import make_contract, make_model
 
 from adelecli.errors import InputError, ModelError
 from adelecli.pipeline.correction import correct
 from adelecli.pipeline.preflight import check
+from adelecli.runtime.contract import Intensity
 
 
 def list_tree(folder: Path) -> dict[str, float]:
@@ -94,6 +96,38 @@ def test_channels_are_held_to_the_model_and_to_one_grid(data, monkeypatch) -> No
     checkup, report = check(data.masks, model=data.model), correct(data.masks, out=data.out, model=data.model)
     assert [case.error for case in checkup.cases] == [case.error for case in report.cases]
     assert report.exit_code == 7
+
+
+def test_a_channel_that_is_missing_is_told_as_by_a_run(two_cases) -> None:
+    """A model of two channels, and one case with two files, one with both in one file, one with a single one."""
+    make_model(two_cases.model, make_contract(channels=(Intensity(kind="fixed"),) * 2, channel_names=("T1", "T2")))
+    two_cases.add("c")
+    image = nib.load(two_cases.images / "a.nii.gz")
+    nib.save(image, two_cases.images / "a_0001.nii.gz")
+    both = np.stack([image.get_fdata()] * 2, axis=-1).astype(np.float32)
+    nib.save(nib.Nifti1Image(both, image.affine, image.header), two_cases.images / "b.nii.gz")
+    (two_cases.images / "a.nii.gz").rename(two_cases.images / "a_0000.nii.gz")
+    checkup = check(two_cases.masks, model=two_cases.model, device="cpu")
+    report = correct(two_cases.masks, out=two_cases.out, model=two_cases.model)
+    assert [case.error for case in checkup.cases] == [case.error for case in report.cases]
+    assert [case.error is None for case in checkup.cases] == [True, True, False]
+    assert "c.nii.gz: has 1 channels, the model takes 2" in checkup.cases[2].error
+    assert checkup.exit_code == report.exit_code == 3
+
+
+def test_more_channels_than_the_model_takes_are_told_as_by_a_run(two_cases, monkeypatch) -> None:
+    """Files `_0000` and `_0001` for a model of one channel: every case of the run would fail."""
+    for case in ("a", "b"):
+        image = next(two_cases.images.glob(f"{case}.*"))
+        shutil.copy(image, two_cases.images / image.name.replace(case, f"{case}_0000"))
+        image.rename(two_cases.images / image.name.replace(case, f"{case}_0001"))
+    checkup = check(two_cases.masks, model=two_cases.model, device="cpu")
+    report = correct(two_cases.masks, out=two_cases.out, model=two_cases.model)
+    assert "a_0000.nii.gz: has 2 channels, the model takes 1; give image in this order" in checkup.cases[0].error
+    assert [case.error for case in checkup.cases] == [case.error for case in report.cases]
+    assert checkup.exit_code == report.exit_code == 7
+    monkeypatch.chdir(two_cases.masks)  # no ./weights here, so no model says how many there should be
+    assert check(two_cases.masks, device="cpu").exit_code == 0
 
 
 def test_without_a_model_labels_are_counted_and_time_is_not_told(two_cases) -> None:

@@ -24,6 +24,7 @@ from adelecli.pipeline.correction import correct, prepare_correction
 from adelecli.pipeline.options import CorrectOptions
 from adelecli.pipeline.prediction import predict
 from adelecli.pipeline.session import Command
+from adelecli.pipeline.sizes import read_size
 from adelecli.pipeline.verification import verify
 from adelecli.progress import ignore_progress
 from adelecli.runtime import segmentation
@@ -140,6 +141,12 @@ def test_a_contradiction_is_refused_before_anything_is_written(cases, options, s
     with pytest.raises(ConfigError, match=said):
         correct(cases.masks, out=cases.out, model=cases.model, **options)
     assert not cases.out.exists()
+
+
+@pytest.mark.parametrize("text", ["2G", "2g", "2GB", "2GiB", "2Gi", "2 GiB", "2048M", "2048Mi", "2147483648"])
+def test_sizes_are_read_as_people_and_schedulers_write_them(text: str) -> None:
+    """Kubernetes says 2Gi, Slurm 2G, people 2GB; all of them are powers of 1024 here."""
+    assert read_size(text) == 2 * 2**30
 
 
 def test_a_limit_that_suffices_changes_nothing(cases) -> None:

@@ -20,6 +20,7 @@ from adelecli.training.contracting import make_contract
 from adelecli.training.crossfit import LEAST_CASES, choose_cases, measure_noise
 from adelecli.training.dataset import ROW, Slices
 from adelecli.training.exporter import Proof, export, read_run
+from adelecli.training.finishing import _tell_why
 from adelecli.training.loop import Experiment
 from adelecli.training.noisefile import read_noise, write_noise
 from adelecli.training.options import ExportOptions
@@ -50,6 +51,14 @@ def test_what_was_measured_is_read_back(tmp_path: Path, threshold: float | None)
     (tmp_path / "noise.json").write_text('{"classes": 3}')
     with pytest.raises(InputError, match="damaged"):
         read_noise(tmp_path)
+
+
+def test_a_class_that_no_network_finds_is_told_in_words() -> None:
+    """A figure that does not exist is no reason that a person could read."""
+    unseen = ClassNoise(math.nan, math.nan, math.nan, 0.0, 0.0, 0.0)
+    assert _tell_why(unseen) == "its labels cannot be judged: neither of two networks finds it"
+    apart = _tell_why(replace(unseen, network=0.9))
+    assert apart == "its labels cannot be judged: two networks disagree by 0.900"
 
 
 def test_labels_that_look_clean_are_not_changed(many: Folders, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,7 +17,7 @@ import adelecli
 from adelecli.errors import ConfigError, InputError, ModelError, OutputError
 from adelecli.runtime.models import open_model
 from adelecli.training.exporter import ExportResult, export, load_model, parse_scales, read_run
-from adelecli.training.graph import fold_batch_norms
+from adelecli.training.graph import fold_batch_norms, trace_graph
 from adelecli.training.network import MultiScale, build_network
 from adelecli.training.parity import prove_parity
 from adelecli.training.settings import NetworkSettings
@@ -153,3 +153,33 @@ def test_scales_are_integer_fractions() -> None:
     for text in ("0.7", "1/0", "a", "-1"):
         with pytest.raises(ConfigError):
             parse_scales([text])
+
+
+def test_an_interruption_is_not_lost_in_the_exporter(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stopped while torch imports its parts, the exporter raises an error of its own; it is an interruption all the same."""
+
+    def stumble(*_: object, **__: object) -> None:
+        try:
+            try:
+                raise KeyboardInterrupt
+            finally:
+                _ = torch.no_such_part  # what `except torch._dynamo.exc.UserError` comes to
+        except AttributeError as error:
+            raise RuntimeError("failed to export the model") from error
+
+    model = MultiScale(build_network(NetworkSettings(width=4, depth=2), 1, 2), (1.0,), 4)
+    monkeypatch.setattr(torch.onnx, "export", stumble)
+    with pytest.raises(KeyboardInterrupt):
+        trace_graph(model, 1)
+
+
+def test_an_error_of_the_exporter_stays_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without an interruption behind it, an error is told as it is."""
+
+    def fail(*_: object, **__: object) -> None:
+        raise RuntimeError("no such operator")
+
+    model = MultiScale(build_network(NetworkSettings(width=4, depth=2), 1, 2), (1.0,), 4)
+    monkeypatch.setattr(torch.onnx, "export", fail)
+    with pytest.raises(RuntimeError, match="no such operator"):
+        trace_graph(model, 1)
