@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from adelecli.cli.app import main
+from adelecli.start import main
 
 if __name__ == "__main__":  # a worker process imports this file too
     main()

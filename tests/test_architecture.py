@@ -23,7 +23,8 @@ EDGES = {"runtime", "store", "volumes"}
 PUBLIC = "the public API"  # adelecli/__init__.py, as in `import adelecli`
 
 ARROWS = {
-    "__main__": {"cli"},
+    "__main__": {"start"},
+    "start": {"cli"},
     "cli": {PUBLIC, "benchmarking", "showcase", "reviewing", "pipeline", "reporting", "training"} | LEAVES,
     PUBLIC: {"benchmarking", "showcase", "reviewing", "pipeline", "intake", "reporting", "training"}
     | EDGES
