@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import shutil
 import time
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -44,11 +45,18 @@ def _find_clean(experiment: Experiment, plan: RunPlan) -> dict[str, str]:
     noise = experiment.noise
     if noise is None:
         return {}
+    lacking = Counter(omission.index for omission in noise.omitted)
     return {
-        plan.survey.table.names[index]: _tell_why(entry)
+        plan.survey.table.names[index]: _tell_why(entry) + _tell_omissions(lacking[index])
         for index, entry in enumerate(noise.classes, 1)
         if index not in noise.noisy_classes
     }
+
+
+def _tell_omissions(cases: int) -> str:
+    """A class that looks clean where it is drawn may have been left out elsewhere."""
+    what = "1 case that lacks it gets" if cases == 1 else f"{cases} cases that lack it get"
+    return f"; {what} it back where it is plainly seen" if cases else ""
 
 
 def _tell_why(entry: ClassNoise) -> str:

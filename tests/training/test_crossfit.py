@@ -14,7 +14,7 @@ import torch
 from conftest_training import SMALL, Folders, write_data
 
 from adelecli.errors import InputError
-from adelecli.labels.excess import ClassNoise, Noise
+from adelecli.labels.excess import ClassNoise, Noise, Omission
 from adelecli.progress import Progress, ignore_progress
 from adelecli.training.contracting import make_contract
 from adelecli.training.crossfit import LEAST_CASES, choose_cases, measure_noise
@@ -63,7 +63,8 @@ def test_a_class_that_no_network_finds_is_told_in_words() -> None:
 
 def test_labels_that_look_clean_are_not_changed(many: Folders, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever the onsets: no epoch corrects, the file corrects nothing, and the reasons say why."""
-    clean = Noise(tuple(ClassNoise(0.2, 0.25, 0.1, 0.0, 0.0, 0.0) for _ in range(2)), 1.0, (0.8,) * 6, None)
+    entries = tuple(ClassNoise(0.2, 0.25, 0.1, 0.0, 0.0, 0.0) for _ in range(2))
+    clean = Noise(entries, 1.0, (0.8,) * 6, None, omitted=(Omission("case0", 2, (0, 1, 0, 4, 0, 4)),))
     monkeypatch.setattr("adelecli.training.trainer.measure_noise", lambda *_: clean)
     told: list[Progress] = []
     result = train(many.masks, out=tmp_path / "runs", set=ASKED, epochs=6, seed=1, device="cpu", progress=told.append)
@@ -71,6 +72,11 @@ def test_labels_that_look_clean_are_not_changed(many: Folders, tmp_path: Path, m
     assert all(record["corrections"] is None for record in result.history)
     assert all("labels look clean: they disagree by 0.200" in reason for reason in result.reasons.values())
     assert sum("is not corrected" in (event.notice or "") for event in told) == 2
+    back = [
+        reason.endswith("; 1 case that lacks it gets it back where it is plainly seen")
+        for reason in result.reasons.values()
+    ]
+    assert back == [False, True]
 
 
 def test_the_measurement_names_both_classes_and_every_case(many: Folders, tmp_path: Path) -> None:
