@@ -67,9 +67,10 @@ def _end_work(work: Callable[[], object], *, as_json: bool, command: str) -> int
     except click.UsageError as error:
         return _refuse(_describe_usage(error), ConfigError.exit_code, as_json=as_json)
     except (click.Abort, KeyboardInterrupt) as error:  # click makes the one of the other while it runs
-        if not isinstance(error.__cause__ or error, KeyboardInterrupt):
+        interruption = error.__cause__ or error
+        if not isinstance(interruption, KeyboardInterrupt):
             raise
-        return _refuse(_describe_interruption(command), INTERRUPTED, as_json=as_json)
+        return _refuse(_describe_interruption(command, interruption), INTERRUPTED, as_json=as_json)
     except ModuleNotFoundError as error:
         if (error.name or "adelecli").startswith("adelecli"):
             raise
@@ -104,9 +105,10 @@ def _listen() -> None:
         signal.signal(signal.SIGINT, interrupt)
 
 
-def _describe_interruption(command: str) -> str:
-    """One line that says how to go on."""
-    return f"interrupted; {REMEDIES.get(command, 'the same command starts again')}"
+def _describe_interruption(command: str, interruption: BaseException) -> str:
+    """One line that says how to go on: as the work itself says in a note, or as its command does."""
+    told = getattr(interruption, "__notes__", None) or [REMEDIES.get(command, "the same command starts again")]
+    return f"interrupted; {told[0]}"
 
 
 def _describe_usage(error: click.UsageError) -> str:

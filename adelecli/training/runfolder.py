@@ -12,6 +12,7 @@ import json
 import os
 import platform
 import time
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from adelecli.errors import ConfigError, InputError, OutputError
@@ -19,7 +20,7 @@ from adelecli.replacement import write_text
 from adelecli.version import __version__, find_versions
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
 CHECKPOINT = "checkpoint.safetensors"
@@ -33,6 +34,16 @@ def check_name(name: str | None) -> None:
     """Refuse a name that would put the run's folder anywhere but into the folder of the runs. Raises ``ConfigError``."""
     if name and any(sign in name for sign in "/\\\0"):
         raise ConfigError(f"`name` is {name!r}, which is no name of a folder", remedy="leave the slashes out")
+
+
+@contextmanager
+def naming_interruption(folder: Path) -> Iterator[None]:
+    """A context whose interruption says, as its note, which run can be resumed: its folder is named after the time."""
+    try:
+        yield
+    except KeyboardInterrupt as error:
+        error.add_note(f"the run can be resumed with --resume {folder}")
+        raise
 
 
 def make_run_folder(out: Path, name: str) -> Path:

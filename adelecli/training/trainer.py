@@ -99,11 +99,12 @@ def train(
         slices = open_slices(folder / "cache", plan.case_ids, plan.val_cases, plan.trusted_cases)
         experiment = Experiment(settings, slices, plan.survey.table.names, world.device, progress, folder, world)
         channels = len(plan.survey.channels)
-        experiment = replace(experiment, noise=_learn_noise(folder, experiment, channels))
-        learner = start_learner(experiment, channels)
-        load_checkpoint(folder, learner)
-        learnt = learn_from_moved(experiment, folder / "cache")
-        run_epochs(learner, learnt, lambda: _commit(folder, learner, plan.survey.table, world))
+        with runfolder.naming_interruption(folder):
+            experiment = replace(experiment, noise=_learn_noise(folder, experiment, channels))
+            learner = start_learner(experiment, channels)
+            load_checkpoint(folder, learner)
+            learnt = learn_from_moved(experiment, folder / "cache")
+            run_epochs(learner, learnt, lambda: _commit(folder, learner, plan.survey.table, world))
     reasons = explain_onsets(learner, experiment, plan)
     if world.leads:
         finish_run(folder, learner, experiment, plan)

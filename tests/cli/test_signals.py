@@ -168,8 +168,9 @@ def test_an_interrupted_training_goes_on(few: Path, tmp_path: Path, number: int)
     def trained() -> int:
         return sum(line["event"] == "step" and line["stage"] == "train" for line in read_log(log))
 
-    interrupt(words, log, lambda: trained() >= 2, number, group=True)
+    error = interrupt(words, log, lambda: trained() >= 2, number, group=True)
     (run,) = (tmp_path / "runs").iterdir()
+    assert error.splitlines()[-1] == f"Error: interrupted; the run can be resumed with --resume {run}"
     before = (run / "history.jsonl").read_text().splitlines()
     assert 2 <= len(before) < 12
     result = train(resume=run)
