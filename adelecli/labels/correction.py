@@ -115,8 +115,12 @@ def correct_labels(
     for plane in planes:
         targets = _choose_targets(source[plane], rule, present)
         if targets is not None:
-            change = _find_changes(source[plane], prediction[plane], confidence[plane], rule, targets)
-            np.copyto(corrected[plane], prediction[plane], where=change, casting="unsafe")
+            other = np.nonzero(prediction[plane] != labels[plane])  # few: nothing else needs to be looked up
+            change = _find_changes(
+                source[plane][other], prediction[plane][other], confidence[plane][other], rule, targets
+            )
+            picked = tuple(places[change] for places in other)
+            corrected[plane][picked] = prediction[plane][picked]
     return corrected
 
 
@@ -164,7 +168,7 @@ def _find_changes(
     rule: Rule,
     targets: npt.NDArray[np.bool_],
 ) -> npt.NDArray[np.bool_]:
-    """The pixels of one slice [Y, X] that change."""
+    """Which of some pixels [N] of one slice change."""
     sources = _make_table((frozenset(range(IGNORE)) if rule.any_source else rule.active | {0}) - rule.protect)
     sources[IGNORE] = rule.fill_ignore
     # in the dtype of the confidence, so that a float32 of exactly tau is not above tau by a rounding error

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 from scipy.ndimage import distance_transform_edt, gaussian_filter
@@ -40,6 +40,7 @@ def test_the_distances_of_shapes_larger_than_the_reach(farthest: int, smoothness
     assert (number_rings(inside, farthest) == measure(inside, farthest)).all()
 
 
+@settings(deadline=None)
 @given(arrays(bool, array_shapes(min_dims=2, max_dims=2, max_side=24)), st.integers(1, 6))
 def test_the_rings_of_any_picture_are_those_of_all_its_pixels(inside: Flags, farthest: int) -> None:
     """What lies outside the box that is searched is as far as can be, on the side that the rings say."""

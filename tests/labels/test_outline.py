@@ -70,6 +70,7 @@ def spread(probability: np.ndarray, inside: np.ndarray, valid: np.ndarray) -> np
     return averages[rings.numbers[0]]
 
 
+@settings(deadline=None, max_examples=40)
 @given(st.integers(0, 2**32 - 1), st.booleans(), st.booleans())
 def test_pixels_far_from_a_border_count_as_one_ring(seed: int, inverted: bool, ignoring: bool) -> None:
     """A small disc, or a hole, in a large picture: means of each ring, counted pixel by pixel over the whole of it."""
