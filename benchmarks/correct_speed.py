@@ -46,6 +46,9 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=512)
     parser.add_argument("--runs", type=int, default=7)
     parser.add_argument("--cases", type=int, default=4)
+    parser.add_argument(
+        "--cores", type=int, default=os.cpu_count(), help="threads of the networks of `torch` and `int8`"
+    )
     parser.add_argument("--model", type=Path)
     parser.add_argument("--other", type=Path)
     options = parser.parse_args()
@@ -56,9 +59,12 @@ def main() -> None:
         reached = value <= must if direction == "most" else value >= must
         figures |= {"direction": direction, "must": must, "aim": aim, "reached": reached}
         figures |= {"slices": options.slices, "size": options.size, "side": options.side, "runs": options.runs}
+        if options.row in {"torch", "int8"}:
+            figures["threads"] = options.cores
         print(f"{name}: {value:.3f} (must: {direction} {must}, aim {aim}) {'reached' if reached else 'NOT reached'}")
     RESULTS.mkdir(exist_ok=True)
     suffix = f"-{options.side}" if options.row in {"bare", "monai", "torch", "int8", "skipping"} else ""
+    suffix += "-one-thread" if options.cores == 1 else ""
     target = RESULTS / f"correct-{options.row}{suffix}.json"
     target.write_text(json.dumps({"cores": os.cpu_count(), "rows": rows}, indent=1) + "\n")
     print(f"in {target}")
@@ -72,6 +78,7 @@ def run_side(side: str, options: argparse.Namespace, **given: object) -> dict[st
         "shown": options.side,
         "slices": options.slices,
         "size": options.size,
+        "cores": options.cores,
         "model": str(options.model or ""),
         "other": str(options.other or ""),
     } | given
