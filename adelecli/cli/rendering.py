@@ -6,6 +6,7 @@ Imported when there is something to show, never at start-up. What is shown for e
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import PurePath
 from typing import Any
@@ -17,6 +18,9 @@ from rich.text import Text
 
 PIPE_WIDTH = 140
 """Columns where stdout is no terminal: a table in a log must not be squeezed to 80."""
+
+FIGURE = re.compile(r"[+\u2212-]?\.?\d[\d.,]*( ?\S{1,4})?$|[-\u2013]?$")
+"""A cell of figures: a number, with its unit if it has one, or what stands for none."""
 
 
 def open_console() -> Console:
@@ -66,16 +70,17 @@ def format_share(value: float | None) -> str:
 
 
 def show_table(console: Console, title: str, headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """A table with its first column left and numbers right; nothing at all without rows."""
+    """A table with words left and figures right; nothing at all without rows."""
     print_table(console, title, build_table(headings, rows))
 
 
 def build_table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:
     """The table alone, for whoever sets something beside it."""
-    table = Table(box=None, pad_edge=False, header_style="bold")
+    table, cells = Table(box=None, pad_edge=False, header_style="bold"), [tuple(row) for row in rows]
     for place, heading in enumerate(headings):
-        table.add_column(heading, justify="left" if place == 0 else "right", overflow="fold")
-    for row in rows:
+        figures = place > 0 and all(FIGURE.match(row[place]) for row in cells)
+        table.add_column(heading, justify="right" if figures else "left", overflow="fold")
+    for row in cells:
         table.add_row(*map(Text, row))
     return table
 

@@ -65,7 +65,8 @@ def interrupt(words: str, log: Path, ready: Callable[[], bool], number: int, *, 
         out, error = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 130, error
     assert json.loads(out)["code"] == 130
-    assert error.splitlines()[-1].startswith("Error: interrupted; ")
+    # a library that was stopped in the middle of its import may have a last word while Python closes
+    assert any(line.startswith("Error: interrupted; ") for line in error.splitlines()), error
     assert "Traceback" not in error
     last = read_log(log)[-1]
     assert (last["event"], last["code"]) == ("interrupted", 130)
@@ -170,7 +171,7 @@ def test_an_interrupted_training_goes_on(few: Path, tmp_path: Path, number: int)
 
     error = interrupt(words, log, lambda: trained() >= 2, number, group=True)
     (run,) = (tmp_path / "runs").iterdir()
-    assert error.splitlines()[-1] == f"Error: interrupted; the run can be resumed with --resume {run}"
+    assert f"Error: interrupted; the run can be resumed with --resume {run}" in error.splitlines()
     before = (run / "history.jsonl").read_text().splitlines()
     assert 2 <= len(before) < 12
     result = train(resume=run)
