@@ -1,12 +1,14 @@
 """How well the order of the review queue follows the true label error, and what else could have ordered it.
 
-    python benchmarks/triage.py DATA --work /tmp/triage --name hippocampus [--model FILE] [--split PART] [--cases N] [--drop ID ...]
+    python benchmarks/triage.py DATA --work /tmp/triage --name hippocampus [--model FILE] [--split PART] [--cases N [--others]] [--drop ID]
 
 DATA holds ``images/``, ``masks/`` (taken to be right) and ``labels.json``. The masks are made noisy once for each of ``--noises`` and
 ``--seeds``; a network that has seen noisy labels alone (``--model``, or one trained here on the first noise and seed) judges them, and
 the queue's score is held against the true error: the share of the foreground of either that is labelled wrongly. Measured twice: with
-every case noisy, and with a fifth of them. Beside it stand the parts that a score could have, each alone, and cleanlab's image score on
-the same predictions. Results go to ``benchmarks/results/triage.json``, under ``--name``.
+every case noisy, and with a fifth of them. Beside it stand the score as it was before, the parts that a score could have, each alone, two
+other sums with the jumps, and cleanlab's image score on the same predictions. ``--others``: ``--cases`` of those that ``--cases`` alone
+leaves out, so that the network of another run has seen nothing of them. Results go to ``benchmarks/results/triage.json``, under ``--name``,
+beside those of other noises with the same model.
 """
 
 from __future__ import annotations
@@ -27,7 +29,7 @@ from triage_candidates import Answer, measure_candidates
 
 import adelecli
 from adelecli.labels.outline import choose_best, combine_outline
-from adelecli.labels.triage import ClassEvidence, Evidence, count_gap_edges, find_gaps, judge_cases
+from adelecli.labels.triage import ClassEvidence, Evidence, find_gaps, judge_cases
 from adelecli.pipeline.evidence import ConfidenceSummary, JumpCount
 from adelecli.runtime.models import open_model
 from adelecli.runtime.preparation import (
@@ -67,6 +69,7 @@ def main() -> None:
     parser.add_argument("--model", type=Path)
     parser.add_argument("--split", help="only the cases of this part of split.csv")
     parser.add_argument("--cases", type=int, help="as many cases, evenly spread")
+    parser.add_argument("--others", action="store_true", help="as many of the other cases")
     parser.add_argument("--drop", type=int, nargs="*", default=[], help="label ids that become background")
     parser.add_argument(
         "--outline",
@@ -95,6 +98,10 @@ def main() -> None:
             print(noise, seed, json.dumps(result["noises"][f"{noise} {seed}"]), flush=True)
     result["seconds"] = round(time.perf_counter() - begin)
     written = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
+    earlier = written.get(options.name, {})
+    if earlier.get("model") == result["model"]:  # noises may be measured in runs of their own
+        result["noises"] = earlier["noises"] | result["noises"]
+        result["seconds"] += earlier["seconds"]
     RESULTS.write_text(json.dumps(written | {options.name: result}, indent=1) + "\n")
 
 
@@ -110,7 +117,9 @@ def make_clean(options: argparse.Namespace) -> list[str]:
             }
         files = [file for file in files if file.name.removesuffix(".nii.gz") in chosen]
     if options.cases:
-        files = [files[at] for at in np.linspace(0, len(files) - 1, options.cases).round().astype(int)]
+        spread = take_spread(files, options.cases)
+        others = [file for file in files if file not in spread]
+        files = take_spread(others, options.cases) if options.others else spread
     for file in files:
         mask = nib.load(file)
         array = np.asarray(mask.dataobj)
@@ -120,6 +129,11 @@ def make_clean(options: argparse.Namespace) -> list[str]:
     kept = {key: name for key, name in names.items() if int(key) not in options.drop}
     (options.work / "labels.json").write_text(json.dumps(kept))
     return [file.name.removesuffix(".nii.gz") for file in files]
+
+
+def take_spread(files: list[Path], count: int) -> list[Path]:
+    """``count`` of the files, evenly spread."""
+    return [files[at] for at in np.linspace(0, len(files) - 1, count).round().astype(int)]
 
 
 def corrupt(options: argparse.Namespace, folder: Path, noise: str, seed: int) -> None:
@@ -232,7 +246,8 @@ def weigh(given: Any, answer: Answer, outline: float) -> Evidence:
         disagreement=summary.disagreement(missing),
         confidence=summary.mean,
         gap_slices=slices,
-        jumps=jumps.measure_excess(count_gap_edges(areas)),
+        jumps=jumps.measure_excess(areas),
+        far_jumps=jumps.measure_excess(areas, distance=2),
     )
 
 
@@ -256,6 +271,9 @@ def score(rows: dict[str, Row]) -> dict[str, Any]:
     orders = {"queue": np.array([verdict.score for verdict in judge_cases([row.evidence for row in cases])])}
     orders["confident disagreement"] = np.array([row.evidence.disagreement or 0.0 for row in cases])
     orders |= {name: np.array([row.candidates[name] for row in cases]) for name in cases[0].candidates}
+    jumps = np.array([max(row.evidence.jumpiness or 0.0, 0.0) for row in cases])
+    orders["regret and jumps"] = orders["regret"] + jumps
+    orders["confident disagreement and jumps"] = orders["confident disagreement"] + jumps
     table = {"label error": round(float(errors.mean()), 4), "perfect": round(find_early(errors, errors), 3)}
     for name, values in orders.items():
         rank = float(spearmanr(errors, values)[0]) if np.ptp(values) else 0.0

@@ -27,10 +27,8 @@ FAR = 3.5
 """Robust deviations (median, MAD) beyond which a volume is unusual (Iglewicz & Hoaglin, "How to Detect and Handle Outliers", 1993)."""
 VOLUME_WEIGHT = 0.05
 """What one robust deviation beyond ``FAR`` adds to a score."""
-JUMP_WEIGHT = 0.4
-"""What jumps from slice to slice add to a score; this and the power below were chosen on two data sets (docs/review.md)."""
-SURENESS_POWER = 2.0
-"""Disagreement counts by this power of the network's mean confidence: an unsure network disagrees with right labels, too."""
+REACH = 2
+"""Slices are held against so many on either side: two wrong slices beside each other do not differ, but both from the next but one."""
 LEAST_JUMP = 0.1
 """Jumps of fewer than this share are no reason to be told."""
 UNSURE = 0.8
@@ -56,7 +54,7 @@ class Evidence:
     network together) on which they disagree, weighted by the network's confidence; ``confidence`` its mean, 0..1; ``excess``: how
     many times more the labels disagree than honest ones would; ``gap_slices``: slices without a label between labelled ones;
     ``jumps``: the share of the foreground that differs from one slice to the next in the labels, less that in the network's answer;
-    ``refused``: the correction was too large to be published.
+    ``far_jumps``: the same from one slice to the next but one; ``refused``: the correction was too large to be published.
     """
 
     classes: tuple[ClassEvidence, ...] = ()
@@ -66,7 +64,14 @@ class Evidence:
     excess: float | None = None
     gap_slices: int = 0
     jumps: float | None = None
+    far_jumps: float | None = None
     refused: bool = False
+
+    @property
+    def jumpiness(self) -> float | None:
+        """The mean of both kinds of jumps, or the one that is known (stores of earlier versions have no far ones)."""
+        known = [share for share in (self.jumps, self.far_jumps) if share is not None]
+        return sum(known) / len(known) if known else None
 
 
 @dataclass(frozen=True)
@@ -98,6 +103,7 @@ def weigh_record(record: Mapping[str, Any]) -> Evidence:
         excess=record.get("excess"),
         gap_slices=int(record.get("gap_slices") or 0),
         jumps=record.get("jumps"),
+        far_jumps=record.get("far_jumps"),
         refused=record.get("status") == "quarantined",
     )
 
@@ -105,8 +111,9 @@ def weigh_record(record: Mapping[str, Any]) -> Evidence:
 def judge_cases(cases: Sequence[Evidence]) -> tuple[Verdict, ...]:
     """A verdict for each case, in order; the cases are each other's cohort.
 
-    The score is the disagreement, which counts for less where the network is unsure (where it was not measured: the changed share of
-    all foreground), and on top the labels' jumps from slice to slice and the volume's distance from the cohort's.
+    The score is the disagreement times the network's mean confidence, as an unsure network disagrees with right labels, too (where it
+    was not measured: the changed share of all foreground), and on top the labels' jumps from slice to slice, which need no network
+    that is good, and the volume's distance from the cohort's. Disagreement and jumps weigh the same: no weight fitted to some data.
     """
     cohort = _measure_cohort(cases)
     return tuple(_judge_case(case, cohort) for case in cases)
@@ -147,13 +154,21 @@ def find_gaps(areas: npt.NDArray[np.int64]) -> tuple[int, float]:
     return count, missing
 
 
-def count_gap_edges(areas: npt.NDArray[np.int64]) -> int:
-    """Labelled pixels in the slices beside the gaps of ``find_gaps``: each of them jumps to nothing.
+def count_gap_edges(areas: npt.NDArray[np.int64], distance: int = 1) -> int:
+    """Labelled pixels in the slices that lie ``distance`` slices from one in the gaps of ``find_gaps``: each of them jumps to nothing.
+
+    A slice with such a neighbour on both sides counts twice.
 
     >>> count_gap_edges(np.array([0, 4, 0, 8, 0]))
     12
+    >>> count_gap_edges(np.array([0, 4, 5, 0, 8, 7]), distance=2)
+    11
     """
-    return sum(int(areas[first]) + int(areas[last]) for first, last in _pair_edges(areas))
+    empty = np.zeros(len(areas), bool)
+    for first, last in _pair_edges(areas):
+        empty[first + 1 : last] = True
+    early, late = areas[:-distance], areas[distance:]
+    return int(early[empty[distance:]].sum() + late[empty[:-distance]].sum())
 
 
 def _pair_edges(areas: npt.NDArray[np.int64]) -> list[tuple[int, int]]:
@@ -190,7 +205,8 @@ def _measure_cohort(cases: Sequence[Evidence]) -> dict[str, tuple[float, float]]
 def _judge_case(case: Evidence, cohort: dict[str, tuple[float, float]]) -> Verdict:
     changed = share_changed(case.classes) if case.classes else case.changed_share
     doubt = changed if case.disagreement is None else max(case.disagreement, 0.0) * _trust_network(case)
-    doubt += JUMP_WEIGHT * max(case.jumps or 0.0, 0.0)
+    jumps = case.jumpiness
+    doubt += max(jumps or 0.0, 0.0)
     reasons: list[tuple[float, str]] = []
     for entry in case.classes:
         reasons += _explain_class(entry)
@@ -210,10 +226,8 @@ def _judge_case(case: Evidence, cohort: dict[str, tuple[float, float]]) -> Verdi
     if case.gap_slices:
         slices = "1 slice has" if case.gap_slices == 1 else f"{case.gap_slices} slices have"
         reasons.append((1.0, f"{slices} no label between labelled ones"))
-    if case.jumps is not None and case.jumps >= LEAST_JUMP:
-        reasons.append(
-            (case.jumps, f"labels jump from slice to slice ({100 * case.jumps:.0f} % more than the network's)")
-        )
+    if jumps is not None and jumps >= LEAST_JUMP:
+        reasons.append((jumps, f"labels jump from slice to slice ({100 * jumps:.0f} % more than the network's)"))
     if case.confidence is not None and case.confidence < UNSURE:
         reasons.append((0.3, f"the network is unsure (mean confidence {case.confidence:.2f})"))
     told = tuple(text for _, text in sorted(reasons, key=lambda reason: -reason[0]))
@@ -222,7 +236,7 @@ def _judge_case(case: Evidence, cohort: dict[str, tuple[float, float]]) -> Verdi
 
 def _trust_network(case: Evidence) -> float:
     """How much a disagreement with the network says, 0..1; all where its confidence was not measured."""
-    return 1.0 if case.confidence is None else min(max(case.confidence, 0.0), 1.0) ** SURENESS_POWER
+    return 1.0 if case.confidence is None else min(max(case.confidence, 0.0), 1.0)
 
 
 def _explain_class(entry: ClassEvidence) -> list[tuple[float, str]]:

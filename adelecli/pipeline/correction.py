@@ -24,7 +24,7 @@ from adelecli.keywords import read_keywords
 from adelecli.labels.classes import IGNORE, ClassTable
 from adelecli.labels.correction import Change, Rule, any_changed, correct_labels, find_present, may_change
 from adelecli.labels.entries import list_entries
-from adelecli.labels.triage import count_gap_edges, find_gaps
+from adelecli.labels.triage import find_gaps
 from adelecli.pipeline.batch import run_batch
 from adelecli.pipeline.counting import count_slabs, describe_changes
 from adelecli.pipeline.evidence import ConfidenceSummary, JumpCount, count_areas, cut_slices
@@ -116,7 +116,8 @@ class _Work:
     """A case after the rule: indices ``[Z, Y, X]`` on the source grid, what changed, the confidence, and how much was skipped.
 
     ``excess``: how much more the labels disagree with the network than honest ones would; ``None`` where nobody asked. ``gaps``: how
-    many slices between labelled ones have no label, and how many pixels they should have had. ``jumps``: see ``JumpCount``.
+    many slices between labelled ones have no label, and how many pixels they should have had. ``jumps``, ``far_jumps``: see
+    ``JumpCount``.
     ``restored``: the classes of which the case had nothing and got them as a whole.
     """
 
@@ -128,6 +129,7 @@ class _Work:
     excess: float | None = None
     gaps: tuple[int, float] = (0, 0.0)
     jumps: float | None = None
+    far_jumps: float | None = None
     restored: frozenset[int] = frozenset()
 
 
@@ -171,6 +173,7 @@ class _Corrector:
                 disagreement=work.confidence.disagreement(work.gaps[1]),
                 gap_slices=work.gaps[0],
                 jumps=work.jumps,
+                far_jumps=work.far_jumps,
             )
             changed = allocate(original.shape, np.dtype(np.uint8))
             for part in cut_slabs(original):
@@ -231,7 +234,7 @@ class _Corrector:
             changes = count_slabs(before, after, len(self.table))
         excess = rule.measure_excess(seen, present, scale)
         areas = count_areas(old)
-        told = (find_gaps(areas), jumps.measure_excess(count_gap_edges(areas)))
+        told = (find_gaps(areas), jumps.measure_excess(areas), jumps.measure_excess(areas, distance=2))
         return _Work(after, changes, confidence, len(old), len(old) - len(numbers), excess, *told, restored)
 
     def _find_scale(self, shape: tuple[int, ...], geometry: Geometry) -> float:

@@ -1,17 +1,18 @@
 """What the slices of a case tell about its labels while they come by, beside the correction itself.
 
-It costs the run a count per slice and holds no more than the last one; the review queue is ordered by it (``labels.triage``). What must
-hold: a volume in slabs gives the same numbers as a volume at once.
+It costs the run a few counts per slice and holds no more than the last two; the review queue is ordered by it (``labels.triage``).
+What must hold: a volume in slabs gives the same numbers as a volume at once.
 """
 
 from __future__ import annotations
 
+from collections import deque
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from adelecli.labels.classes import IGNORE
-from adelecli.labels.triage import count_jumps
+from adelecli.labels.triage import REACH, count_gap_edges, count_jumps
 from adelecli.runtime.preparation import move_axis
 from adelecli.scratch import let_go
 
@@ -73,30 +74,34 @@ class ConfidenceSummary:
 class JumpCount:
     """How much more the labels jump from slice to slice than the network's answer does, from the slices as they come by.
 
-    Only the last slice is held. Pairs of which a slice was not asked about do not count: nothing is known of the network there.
+    Only the last ``REACH`` slices are held. Pairs of which a slice was not asked about do not count: nothing is known of the network
+    there.
     """
 
     def __init__(self) -> None:
-        self._counts = np.zeros((2, 2), np.int64)
-        self._last: tuple[int, NDArray[np.uint8], NDArray[np.uint8]] | None = None
+        self._counts = np.zeros((REACH, 2, 2), np.int64)
+        self._last: deque[tuple[int, NDArray[np.uint8], NDArray[np.uint8]]] = deque(maxlen=REACH)
 
     def add(self, index: int, given: NDArray[np.uint8], label: NDArray[np.uint8]) -> None:
         """Take note of slice ``index``: labels and the network's answer, both ``[H, W]``; what the labels ignore takes the answer."""
         given = np.where(given == IGNORE, label, given)
-        if self._last is not None and self._last[0] == index - 1:
-            self._counts += [count_jumps(self._last[1], given), count_jumps(self._last[2], label)]
-        self._last = (index, given, label)
+        for at, before, answer in self._last:
+            if index - at <= REACH:
+                self._counts[index - at - 1] += [count_jumps(before, given), count_jumps(answer, label)]
+        self._last.append((index, given, label))
 
-    def measure_excess(self, edges: int = 0) -> float | None:
-        """The share of foreground that differs from one slice to the next in the labels less that in the answer, -1..1.
+    def measure_excess(self, areas: NDArray[np.int64] | None = None, distance: int = 1) -> float | None:
+        """The share of foreground that differs between slices ``distance`` apart in the labels less that in the answer, -1..1.
 
-        ``edges``: labelled pixels beside slices that were forgotten (``labels.triage.count_gap_edges``); they are jumps of the labels.
-        ``None`` where no two neighbouring slices with foreground were seen.
+        ``areas [S]``: labelled pixels per slice; those beside slices that were forgotten are jumps of the labels
+        (``labels.triage.count_gap_edges``). ``distance``: 1 to ``REACH``. ``None`` where no two such slices with foreground were seen.
         """
-        if not self._counts[:, 1].all():
+        (jumped, held), (moved, shown) = self._counts[distance - 1].tolist()
+        if not (held and shown):
             return None
-        (jumped, held), (moved, shown) = self._counts.tolist()
-        return round((jumped + edges) / (held + edges) - moved / shown, 6)
+        edges = 0 if areas is None else count_gap_edges(areas, distance)
+        excess: float = (jumped + edges) / (held + edges) - moved / shown
+        return round(excess, 6)
 
 
 def count_areas(slices: NDArray[np.uint8]) -> NDArray[np.int64]:

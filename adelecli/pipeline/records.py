@@ -64,7 +64,8 @@ class CaseRecord(msgspec.Struct, frozen=True):
     times more the labels disagree with the network than honest ones would (``labels.excess``), where the model knows that.
     ``disagreement`` (0..1): the share of the foreground on which labels and network disagree, weighted by the network's confidence, with
     what the ``gap_slices`` (no label, between labelled ones) should have had; ``jumps`` (-1..1): the share of the foreground that differs
-    from one slice to the next in the labels, less that in the network's answer; ``reasons``: why the case is in the queue.
+    from one slice to the next in the labels, less that in the network's answer; ``far_jumps``: the same from one slice to the next but
+    one; ``reasons``: why the case is in the queue.
     """
 
     id: str
@@ -81,6 +82,7 @@ class CaseRecord(msgspec.Struct, frozen=True):
     disagreement: float | None = None
     gap_slices: int = 0
     jumps: float | None = None
+    far_jumps: float | None = None
     reasons: tuple[str, ...] = ()
     resumed: bool = False
     error: str | None = None

@@ -33,11 +33,27 @@ def test_more_disagreement_never_lowers_a_score(one, other, confidence, jumps) -
     assert judge(low).score <= judge(high).score
 
 
-def test_disagreement_with_an_unsure_network_counts_for_less_and_jumps_are_added() -> None:
-    """.4 at a confidence of .5 counts a quarter; two fifths of the jumps on top; labels smoother than the network's take nothing away."""
-    assert judge(Evidence(disagreement=0.4, confidence=0.5)).score == pytest.approx(0.1)
-    assert judge(Evidence(disagreement=0.4, confidence=0.5, jumps=0.25)).score == pytest.approx(0.2)
-    assert judge(Evidence(disagreement=0.4, confidence=0.5, jumps=-0.2)).score == pytest.approx(0.1)
+def test_disagreement_counts_by_the_mean_confidence_and_jumps_are_added() -> None:
+    """.4 at a confidence of .5 counts half; jumps on top; labels smoother than the network's take nothing away."""
+    assert judge(Evidence(disagreement=0.4)).score == pytest.approx(0.4)
+    assert judge(Evidence(disagreement=0.4, confidence=0.5)).score == pytest.approx(0.2)
+    assert judge(Evidence(disagreement=0.4, confidence=0.5, jumps=0.25)).score == pytest.approx(0.45)
+    assert judge(Evidence(disagreement=0.4, confidence=0.5, jumps=-0.2)).score == pytest.approx(0.2)
+    assert judge(Evidence(jumps=0.2, far_jumps=0.4)).score == pytest.approx(0.3)  # the mean of both
+    assert judge(Evidence(jumps=-0.3, far_jumps=0.5)).score == pytest.approx(0.1)
+    assert judge(Evidence(far_jumps=0.4)).score == pytest.approx(0.4)  # or the one that is known
+
+
+@settings(deadline=None)
+@given(st.floats(0, 1), st.floats(0, 1), st.floats(0, 1), st.floats(-1, 1), st.floats(-1, 1))
+def test_more_jumps_or_a_surer_network_never_lower_a_score(disagreement, sure, surer, jumps, more) -> None:
+    """A score stays within 0..2: two shares."""
+    (unsure, sure), (jumps, more) = sorted((sure, surer)), sorted((jumps, more))
+    scores = [
+        judge(Evidence(disagreement=disagreement, confidence=confidence, jumps=excess)).score
+        for confidence, excess in ((unsure, jumps), (unsure, more), (sure, more))
+    ]
+    assert 0 <= scores[0] <= scores[1] <= scores[2] <= 2
 
 
 def test_jumps_are_differing_pixels_among_foreground_pixels() -> None:
@@ -73,7 +89,7 @@ def test_a_score_without_a_network_is_the_changed_share_of_the_foreground() -> N
         (Evidence((ClassEvidence("liver", 100, 80, 0, 20),)), "liver loses 20 %"),
         (Evidence(changed_share=0.7, refused=True), "correction refused: it would have changed 70 % of a class"),
         (Evidence(excess=2.0), "labels disagree 2.0 times as much as honest ones would"),
-        (Evidence(jumps=0.25), "labels jump from slice to slice (25 % more than the network's)"),
+        (Evidence(jumps=0.2, far_jumps=0.3), "labels jump from slice to slice (25 % more than the network's)"),
         (Evidence(gap_slices=3), "3 slices have no label between labelled ones"),
         (Evidence(confidence=0.5), "the network is unsure (mean confidence 0.50)"),
     ],
@@ -106,3 +122,22 @@ def test_gaps_between_labelled_slices_are_found_and_wide_ones_are_not() -> None:
     assert find_gaps(np.zeros(3, np.int64)) == (0, 0.0)
     assert count_gap_edges(np.array([0, 4, 0, 8, 0, 0])) == 12
     assert count_gap_edges(np.array([4, 0, 0, 0, 0, 0, 0, 4])) == 0
+
+
+def test_slices_two_from_a_forgotten_one_jump_to_nothing_as_well() -> None:
+    """A slice with a forgotten one on both sides counts twice; beyond the ends nothing is forgotten."""
+    assert count_gap_edges(np.array([3, 4, 0, 8, 7]), distance=2) == 10
+    assert count_gap_edges(np.array([3, 0, 4, 0, 8]), distance=2) == 0  # they lie two from each other
+    assert count_gap_edges(np.array([3, 0, 4, 0, 8])) == 19
+    assert count_gap_edges(np.array([4, 0]), distance=2) == 0
+
+
+@settings(deadline=None)
+@given(st.lists(st.integers(0, 9), max_size=12), st.integers(1, 3))
+def test_edges_of_gaps_are_the_same_from_either_end(areas, distance) -> None:
+    """And without a gap there are none."""
+    drawn = np.array(areas, np.int64)
+    edges = count_gap_edges(drawn, distance)
+    assert edges == count_gap_edges(drawn[::-1], distance)
+    assert edges <= 2 * drawn.sum()
+    assert count_gap_edges(drawn + 1, distance) == 0

@@ -10,10 +10,8 @@ from known_cases import make_noisy, make_truth, read_canonical
 from tiny_models import make_contract, make_model
 
 from adelecli.errors import ConfigError, InputError, ModelError
-from adelecli.labels.classes import IGNORE
 from adelecli.pipeline.conversion import convert
 from adelecli.pipeline.correction import correct
-from adelecli.pipeline.evidence import JumpCount
 from adelecli.pipeline.options import CorrectOptions
 from adelecli.store.collection import open_store
 from adelecli.volumes.reading import read_labels
@@ -32,21 +30,6 @@ def test_masks_in_any_orientation_are_corrected_on_the_right_voxel(data, codes) 
     convert(data.out, out=data.root / "files")
     assert report.cases[0].status == "corrected"
     np.testing.assert_array_equal(read_canonical(data.root / "files" / "case_1.nii.gz"), make_truth())
-
-
-def test_jumps_of_the_labels_beyond_those_of_the_network_are_on_record() -> None:
-    """Of pairs of neighbouring slices that were both asked about; what the labels ignore counts as the network says."""
-    flat, wide = np.array([[1, 0, 0]], np.uint8), np.array([[1, 1, 0]], np.uint8)
-    jumps = JumpCount()
-    assert jumps.measure_excess() is None
-    jumps.add(2, flat, flat)
-    jumps.add(4, wide, wide)  # slice 3 was not asked about
-    assert jumps.measure_excess() is None
-    jumps.add(5, flat, wide)
-    assert jumps.measure_excess() == 0.5  # 1 of 2 against none of 2
-    jumps.add(6, np.array([[1, IGNORE, 0]], np.uint8), wide)
-    assert jumps.measure_excess() == 0.5  # 2 of 4 against none of 4
-    assert jumps.measure_excess(edges=4) == 0.75  # four pixels beside a forgotten slice
 
 
 @pytest.mark.parametrize("axis", ["z", "y", "x"])
@@ -75,7 +58,7 @@ def test_the_record_counts_what_changed(data) -> None:
     mask = (data.masks / "case_1.nii.gz").read_bytes()
     assert record.hashes.mask == hashlib.sha256(mask).hexdigest()
     assert record.hashes.result == hashlib.sha256(open_store(data.out).read("case_1").tobytes()).hexdigest()
-    assert record.jumps == 0.0  # label and answer are the same in all slices that have any
+    assert (record.jumps, record.far_jumps) == (0.0, 0.0)  # label and answer are the same in all slices that have any
     assert record.rank == 1
 
 

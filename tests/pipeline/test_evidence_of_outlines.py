@@ -23,10 +23,11 @@ def test_the_outline_decides_about_labels_and_not_about_who_is_looked_at(data, w
     (plain, labels), (moved, other) = (run(data, weight, workers=workers) for weight in (0.0, 1.0))
     assert (labels != other).any()
     assert plain.classes != moved.classes
-    assert (plain.disagreement, plain.mean_confidence, plain.jumps) == (
+    assert (plain.disagreement, plain.mean_confidence, plain.jumps, plain.far_jumps) == (
         moved.disagreement,
         moved.mean_confidence,
         moved.jumps,
+        moved.far_jumps,
     )
     assert plain.disagreement
     assert plain.disagreement > 0
