@@ -87,3 +87,11 @@ class OutputError(AdeleError, OSError):
     """The output cannot be written, exists already, or fails verification."""
 
     exit_code = 8
+
+
+class RunInterrupt(KeyboardInterrupt):
+    """An interruption of a training, which knows its folder ``run``: there it can be resumed, where the command was to train."""
+
+    def __init__(self, run: object) -> None:
+        self.run = run
+        super().__init__(str(run))

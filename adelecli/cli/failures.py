@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import click
 
 from adelecli.cli.streams import ReaderGoneError, StdoutError, drop_stream, guarded_streams
-from adelecli.errors import INTERRUPTED, AdeleError, ConfigError
+from adelecli.errors import INTERRUPTED, AdeleError, ConfigError, RunInterrupt
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,7 +35,7 @@ REMEDIES = {
     "corrupt": "the same command with --overwrite starts again",
     "demo": "remove its folder, or name another --out, to start again",
 }
-"""How to go on with an interrupted command; the others start again."""
+"""How to go on with an interrupted command; the others start again. ``RUN`` stands for the folder of the run."""
 
 
 def guard_exit(work: Callable[[], object], *, as_json: bool, command: str = "") -> int:
@@ -67,7 +67,7 @@ def _end_work(work: Callable[[], object], *, as_json: bool, command: str) -> int
     except click.UsageError as error:
         return _refuse(_describe_usage(error), ConfigError.exit_code, as_json=as_json)
     except (click.Abort, KeyboardInterrupt) as error:  # click makes the one of the other while it runs
-        interruption = error.__cause__ or error
+        interruption = (error.__cause__ or error) if isinstance(error, click.Abort) else error
         if not isinstance(interruption, KeyboardInterrupt):
             raise
         return _refuse(_describe_interruption(command, interruption), INTERRUPTED, as_json=as_json)
@@ -105,10 +105,10 @@ def _listen() -> None:
         signal.signal(signal.SIGINT, interrupt)
 
 
-def _describe_interruption(command: str, interruption: BaseException) -> str:
-    """One line that says how to go on: as the work itself says in a note, or as its command does."""
-    told = getattr(interruption, "__notes__", None) or [REMEDIES.get(command, "the same command starts again")]
-    return f"interrupted; {told[0]}"
+def _describe_interruption(command: str, interruption: KeyboardInterrupt) -> str:
+    """One line that says how to go on, with the run's folder where it is known."""
+    run = interruption.run if isinstance(interruption, RunInterrupt) else "RUN"
+    return f"interrupted; {REMEDIES.get(command, 'the same command starts again').replace('RUN', str(run))}"
 
 
 def _describe_usage(error: click.UsageError) -> str:

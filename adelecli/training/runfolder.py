@@ -15,7 +15,7 @@ import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from adelecli.errors import ConfigError, InputError, OutputError
+from adelecli.errors import ConfigError, InputError, OutputError, RunInterrupt
 from adelecli.replacement import write_text
 from adelecli.version import __version__, find_versions
 
@@ -38,12 +38,11 @@ def check_name(name: str | None) -> None:
 
 @contextmanager
 def naming_interruption(folder: Path) -> Iterator[None]:
-    """A context whose interruption says, as its note, which run can be resumed: its folder is named after the time."""
+    """A context whose interruption knows which run it stopped: a folder is named after the time, and nobody else can tell."""
     try:
         yield
     except KeyboardInterrupt as error:
-        error.add_note(f"the run can be resumed with --resume {folder}")
-        raise
+        raise RunInterrupt(folder) from error
 
 
 def make_run_folder(out: Path, name: str) -> Path:

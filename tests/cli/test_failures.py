@@ -11,7 +11,16 @@ import time
 
 import pytest
 
-from adelecli.errors import AdeleError, CaseError, ConfigError, DeviceError, InputError, ModelError, OutputError
+from adelecli.errors import (
+    AdeleError,
+    CaseError,
+    ConfigError,
+    DeviceError,
+    InputError,
+    ModelError,
+    OutputError,
+    RunInterrupt,
+)
 
 CODES = [(ConfigError, 2), (CaseError, 3), (DeviceError, 5), (ModelError, 6), (InputError, 7), (OutputError, 8)]
 
@@ -107,6 +116,29 @@ def test_ctrl_c_is_130(adele, replace) -> None:
         ended = adele(*words.split(), "--json")
         assert (ended.code, json.loads(ended.out)["code"]) == (130, 130)
         assert ended.err.splitlines()[-1] == f"Error: interrupted; {remedy}"
+
+
+def test_an_interruption_says_how_its_command_goes_on_and_names_no_case(adele, replace) -> None:
+    """A training names its run; one inside a demo cannot be resumed as such; the note about a case is for tracebacks alone."""
+
+    def stop_training(*_, **__):
+        raise RunInterrupt("runs/a")
+
+    def stop_case(*_, **__):
+        error = KeyboardInterrupt()
+        error.add_note("while treating the case Smith")
+        raise error
+
+    for words, act, remedy in (
+        ("train", stop_training, "the run can be resumed with --resume runs/a"),
+        ("demo", stop_training, "remove its folder, or name another --out, to start again"),
+        ("correct m -o s.zarr", stop_case, "the run can be resumed with --resume"),
+    ):
+        replace(words.split()[0], act)
+        ended = adele(*words.split())
+        assert ended.code == 130
+        assert ended.err.splitlines()[-1] == f"Error: interrupted; {remedy}"
+        assert "Smith" not in ended.err
 
 
 SLEEPY = """

@@ -124,7 +124,8 @@ def test_an_interrupted_correction_goes_on(many: Path, tmp_path: Path, number: i
     def published() -> int:
         return sum((one / "zarr.json").exists() for one in out.glob("case*"))
 
-    interrupt(words, log, lambda: published() >= 2, number, group=group)
+    error = interrupt(words, log, lambda: published() >= 2, number, group=group)
+    assert "Error: interrupted; the run can be resumed with --resume" in error.splitlines()
     kept = len(open_store(out).case_ids())
     assert 2 <= kept < CASES
     told = sum(line["event"] == "step" and "case" in line for line in read_log(log))
