@@ -20,7 +20,7 @@ import unicodedata
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
-from adelecli.errors import CaseError
+from adelecli.errors import CaseError, escape_unprintable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -93,9 +93,7 @@ def show_id(name: str) -> str:
     >>> show_id("a\nb")
     'a\\nb'
     """
-    if explain_refusal(name) is None:
-        return name
-    return "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in name)
+    return name if explain_refusal(name) is None else escape_unprintable(name)
 
 
 def place_case(name: str) -> str:
@@ -116,7 +114,7 @@ def place_case(name: str) -> str:
 
 
 def is_plain(name: str) -> bool:
-    """Whether an id is its own folder in a store."""
+    """Whether an id, or the name of labels or a map, is its own folder in a store."""
     reserved = name.lower() in _OF_STORES or name.lower().split(".")[0] in _OF_WINDOWS
     return bool(_PLAIN.fullmatch(name)) and ".." not in name and not name.endswith(".") and not reserved
 
@@ -138,6 +136,14 @@ def hash_folded(folder: str) -> str:
     """A hash that two folders of a store share where the ids of their cases fold together; told from the name alone."""
     match = _ENCODED.fullmatch(folder)
     return match[1] if match else _hash(fold_id(folder))[:32]
+
+
+def select_ids(ids: Sequence[str], patterns: Sequence[str]) -> tuple[list[str], list[str]]:
+    """The ``ids`` that any of ``patterns`` matches, in their order (no pattern: all of them), and the patterns that match none."""
+    found = {pattern: match_pattern(ids, pattern) for pattern in patterns}
+    matched = {name for names in found.values() for name in names}
+    chosen = [name for name in ids if not patterns or name in matched]
+    return chosen, [pattern for pattern, names in found.items() if not names]
 
 
 def match_pattern(ids: Sequence[str], pattern: str) -> list[str]:

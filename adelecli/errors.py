@@ -49,8 +49,16 @@ def make_printable(text: str) -> str:
     >>> make_printable("a\n b\x1b[2J")
     'a b\\x1b[2J'
     """
-    line = " ".join(text.split())
-    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in line)
+    return escape_unprintable(" ".join(text.split()))
+
+
+def escape_unprintable(text: str) -> str:
+    r"""``text`` with Python's escapes for what has no shape; spaces and signs of any script stay.
+
+    >>> escape_unprintable("a\n  b")
+    'a\\n  b'
+    """
+    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in text)
 
 
 class ConfigError(AdeleError, ValueError):

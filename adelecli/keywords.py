@@ -54,10 +54,15 @@ def _check_type(name: str, value: object, annotation: str) -> None:
     if annotation == "bool" and value not in (True, False):  # "no" would count as yes
         raise ConfigError(f"`{name}` is {value!r}", remedy="give True or False")
     if annotation.startswith(("Sequence[str]", "tuple[str")):
-        if isinstance(value, str):  # it would be taken letter by letter
-            raise ConfigError(f"`{name}` is a list, not one string", remedy=f"pass [{value!r}]")
+        refuse_string(name, value)
         if not isinstance(value, Collection) or not _is_text(value):
             raise ConfigError(f"`{name}` is {value!r}", remedy="give a list of strings")
+
+
+def refuse_string(name: str, value: object) -> None:
+    """Raise ``ConfigError`` for one string where a list of them belongs: it would be taken letter by letter."""
+    if isinstance(value, str):
+        raise ConfigError(f"`{name}` is a list, not one string", remedy=f"pass [{value!r}]")
 
 
 def _is_text(values: Collection[object]) -> bool:

@@ -69,8 +69,10 @@ def _mix_into(mixed: Probabilities, own: Probabilities, inside: Flags, valid: Fl
     The few averages are raised to their power, not the pixels that take them.
     """
     rings = find_rings(inside, FARTHEST)
-    averages = None if rings is None else average_rings(own, rings, valid)
-    if rings is None or averages is None:
+    if rings is None:
+        return
+    averages = average_rings(own, rings, valid)
+    if averages is None:
         return
     factors = np.maximum(averages, FLOOR) ** np.float32(weight)
     mixed **= np.float32(1 - weight)
@@ -92,10 +94,9 @@ def average_rings(probability: Probabilities, rings: Rings, valid: Flags) -> npt
     sums = np.bincount(counted, weights=weights, minlength=rings.count)
     further = np.count_nonzero(valid) - len(counted)
     if further:
+        everywhere = probability.sum(dtype=np.float64, where=True if whole else valid)
         counts[rings.beyond] += further
-        sums[rings.beyond] += probability.sum(dtype=np.float64, where=True if whole else valid) - weights.sum(
-            dtype=np.float64
-        )
+        sums[rings.beyond] += everywhere - weights.sum(dtype=np.float64)
     shown = np.flatnonzero(counts)
     if not len(shown) or not np.isfinite(sums).all():
         return None

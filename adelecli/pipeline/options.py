@@ -12,7 +12,7 @@ from numbers import Real
 from os import PathLike
 from typing import TYPE_CHECKING, Literal, TypedDict, TypeVar
 
-from adelecli.caseids import match_pattern
+from adelecli.caseids import select_ids
 from adelecli.errors import ConfigError, InputError
 from adelecli.pipeline.sizes import read_size
 
@@ -203,13 +203,11 @@ def match_ids(ids: Sequence[str], patterns: Sequence[str]) -> list[str]:
 
     Raises ``InputError`` when nothing is left, and for a plain id that is not there: its case would be left out without a word.
     """
-    found = {pattern: match_pattern(ids, pattern) for pattern in patterns}
-    absent = [pattern for pattern, names in found.items() if not names and not set(pattern) & set("*?[")]
+    chosen, idle = select_ids(ids, patterns)
+    absent = [pattern for pattern in idle if not set(pattern) & set("*?[")]
     if absent and ids:
         remedy = f"{len(ids)} cases were found; names are case-sensitive"
         raise InputError(f"no case matches {', '.join(absent)}", remedy=remedy)
-    matched = {name for names in found.values() for name in names}
-    chosen = [name for name in ids if not patterns or name in matched]
     if not chosen:
         what = f"no case matches {', '.join(patterns)}" if patterns else "there are no cases"
         raise InputError(what, remedy=f"{len(ids)} cases were found; names are case-sensitive" if ids else None)

@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING
 import msgspec
 import numpy as np
 
-from adelecli.caseids import match_pattern
-from adelecli.errors import CaseError, ConfigError, InputError
+from adelecli.caseids import select_ids
+from adelecli.errors import CaseError, InputError
+from adelecli.keywords import refuse_string
 from adelecli.labels.entries import rebuild_table
 from adelecli.pipeline.records import choose_exit_code
 from adelecli.progress import Callback, Progress, ignore_progress
@@ -91,9 +92,8 @@ def revert(
 
     >>> revert("cleaned.zarr", cases=["liver_12"], reason="contrast agent taken for tumour")  # doctest: +SKIP
     """
-    for name, value in (("cases", cases), ("classes", classes)):
-        if isinstance(value, str):
-            raise ConfigError(f"`{name}` is a list, not one string", remedy=f"pass [{value!r}]")
+    refuse_string("cases", cases)
+    refuse_string("classes", classes)
     cases, classes = cases or (), classes or ()
     path = Path(store)
     open_store(path)  # what is no store is told before a lock is laid beside it
@@ -127,16 +127,13 @@ def _find_user() -> str:
 
 def _choose_cases(store: Store, patterns: Sequence[str]) -> list[str]:
     ids = store.case_ids()
-    matched: set[str] = set()
-    for pattern in patterns:
-        found = match_pattern(ids, pattern)
-        matched.update(found)
-        if not found:
-            fact = f"holds no case {pattern}"
-            raise InputError(fact, path=store.path, remedy=f"it holds {len(ids)} cases; names are case-sensitive")
+    chosen, idle = select_ids(ids, patterns)
+    if idle:
+        fact = f"holds no case {idle[0]}"
+        raise InputError(fact, path=store.path, remedy=f"it holds {len(ids)} cases; names are case-sensitive")
     if not ids:
         raise InputError("holds no case", path=store.path, remedy="name a store made by `adele correct`")
-    return [case for case in ids if not patterns or case in matched]
+    return chosen
 
 
 def _revert_case(store: Store, case: str, word: _Word, progress: Callback) -> RevertedCase:

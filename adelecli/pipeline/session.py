@@ -134,8 +134,8 @@ def open_session(
         raise ModelError("takes whole volumes", path=path, remedy="use a model of slices (`dims` 2 in its contract)")
     keep = KEEP_BYTES if limit is None else min(KEEP_BYTES, limit // 64)  # three cases at once, five arrays each
     folder = out.absolute().parent if out is not None and out.absolute().parent.is_dir() else None
-    session = Session(model, options, progress, clock, Scratch(folder, keep))
-    session.lanes = lanes if model.device.name == "cpu" else 1  # a GPU takes one run after another
+    lanes = lanes if model.device.name == "cpu" else 1  # a GPU takes one run after another
+    session = Session(model, options, progress, clock, Scratch(folder, keep), lanes=lanes)
     session.notify(model.device.notice)
     return session
 

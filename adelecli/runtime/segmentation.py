@@ -8,7 +8,7 @@ save time), nor on how many runs go beside each other. The next slices are prepa
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -137,26 +137,16 @@ def _answer_batches(
     model: Model, batches: Iterator[Prepared], shape: Shape, passage: Passage, judge: Judge | None
 ) -> Iterator[tuple[Sequence[int], Iterator[tuple[Answer, Answer]]]]:
     """Numbers and answers of each batch, by ``judge`` and by the network; the one is found while it works on the next ones."""
-    several = passage.lanes > 1
-
-    def segment(prepared: Prepared) -> tuple[Sequence[int], Iterable[Answer]]:
-        found = _segment_batch(model, prepared[1], shape)
-        return prepared[0], list(found) if several else found
-
-    def compute(prepared: Prepared) -> tuple[Sequence[int], Iterable[NDArray[np.float32]]]:
-        return prepared[0], list(_compute_probabilities(model, prepared[1]))
-
-    if judge is None:
-        for part, answered in map_ahead(segment, batches, passage.lanes) if several else map(segment, batches):
-            yield part, ((answer, answer) for answer in answered)
-        return
     values = passage.step * passage.size[0] * passage.size[1] * len(model.contract.classes)
-    if several or values <= AHEAD_VALUES:
-        for part, found in map_ahead(compute, batches, passage.lanes):
-            yield part, _judge_batch(found, shape, part, judge)
-        return
-    for part, batch in batches:
-        yield part, _judge_batch(_compute_probabilities(model, batch), shape, part, judge)
+    ahead = passage.lanes > 1 or (judge is not None and values <= AHEAD_VALUES)
+
+    def ask(prepared: Prepared) -> tuple[Sequence[int], Iterable[Any]]:
+        part, batch = prepared
+        found = _segment_batch(model, batch, shape) if judge is None else _compute_probabilities(model, batch)
+        return part, list(found) if ahead else found
+
+    for part, found in map_ahead(ask, batches, passage.lanes) if ahead else map(ask, batches):
+        yield part, ((one, one) for one in found) if judge is None else _judge_batch(found, shape, part, judge)
 
 
 def _judge_batch(

@@ -15,9 +15,9 @@ Everything here is arithmetic on names and numbers, without disk or zarr.
 from __future__ import annotations
 
 import math
-import re
 from typing import TYPE_CHECKING
 
+from adelecli.caseids import is_plain
 from adelecli.errors import CaseError
 
 if TYPE_CHECKING:
@@ -42,11 +42,6 @@ CHANGE_CLASSES: tuple[dict[str, object], ...] = (
 
 Shape = tuple[int, ...]
 
-_SAFE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
-# Names that mean something to zarr and OME-Zarr, or that Windows will not create: a store must survive being copied.
-_WINDOWS = {"con", "prn", "aux", "nul", *(f"{device}{number}" for device in ("com", "lpt") for number in range(10))}
-_RESERVED = {DOCUMENT, "ome", "labels"}
-
 
 def safe_name(name: str) -> str:
     """``name`` itself when it can name labels or a map, and so be a folder of a case; it is rejected rather than rewritten.
@@ -56,8 +51,7 @@ def safe_name(name: str) -> str:
     >>> safe_name("case_0001")
     'case_0001'
     """
-    reserved = name.lower() in _RESERVED or name.lower().split(".")[0] in _WINDOWS
-    if not _SAFE.fullmatch(name) or ".." in name or name.endswith(".") or reserved:
+    if not is_plain(name):
         raise CaseError(
             f"{name!r} cannot be a name in a store",
             remedy="use up to 128 letters, digits, '.', '_', '-', a letter or digit first, and no reserved name",
