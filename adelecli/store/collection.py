@@ -14,7 +14,7 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from adelecli.caseids import compose_id, find_id, hash_folded, place_case
+from adelecli.caseids import compose_id, find_id, hash_folded, is_encoded, place_case
 from adelecli.errors import CaseError, ConfigError, InputError, OutputError
 from adelecli.store import files, journal, ome
 from adelecli.store.arrays import Array, Region, read_array, read_header, read_shape, read_slabs, reporting_damage
@@ -78,7 +78,7 @@ class Store:
 
     def name_case(self, folder: str) -> str:
         """The id of the case in a folder of the store; the folder's own name where nothing tells it."""
-        return find_id(folder, self._attributes_of(folder).get("id")) or folder
+        return (find_id(folder, self._attributes_of(folder).get("id")) if is_encoded(folder) else None) or folder
 
     def remove_leftovers(self) -> None:
         """Delete the drafts of processes that have died; those of living ones stay."""
