@@ -50,7 +50,7 @@ def read_image(case: Case, allocate: Allocate = np.empty) -> Volume:
     return reading.join_channels(case, [_read_channels(path, allocate) for path in case.images], allocate)
 
 
-def read_labels(path: Path, allocate: Allocate = np.empty, *, onto: Path | None = None) -> Labels:
+def read_labels(path: Path, allocate: Allocate = np.empty, *, onto: Path | Geometry | None = None) -> Labels:
     """See ``volumes.reading.read_labels``."""
     if not is_zarr(path):
         return reading.read_labels(path, allocate, onto=onto)

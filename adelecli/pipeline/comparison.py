@@ -146,7 +146,7 @@ def _judge_case(name: str, pair: _Pair, progress: Callback) -> _Judged:
 
 
 def _compare(name: str, pair: _Pair) -> _Judged:
-    reference, prediction = pair.reference.read(name), pair.prediction.read(pair.ids[name])
+    prediction, reference = _read_both(name, pair)
     _check_grid(prediction, reference, pair.ids[name])
     before = _read_before(name, pair, reference)
     arrays = [labels.array for labels in (prediction, reference, before) if labels is not None]
@@ -170,6 +170,14 @@ def _compare(name: str, pair: _Pair) -> _Judged:
     return _Judged(score, table.ids, error)
 
 
+def _read_both(name: str, pair: _Pair) -> tuple[Labels, Labels]:
+    reference = pair.reference.read(name)
+    prediction = pair.prediction.read(pair.ids[name], reference.geometry)
+    if reference.geometry.describe_difference(prediction.geometry) is not None:
+        reference = pair.reference.read(name, prediction.geometry)  # it may be the one that leaves out empty slices
+    return prediction, reference
+
+
 def _check_grid(labels: Labels, reference: Labels, name: str) -> None:
     difference = reference.geometry.describe_difference(labels.geometry)
     if difference is not None:
@@ -188,7 +196,7 @@ def _read_before(name: str, pair: _Pair, reference: Labels) -> Labels | None:
         raise CaseError(
             "has no labels from before the correction", path=name, remedy="correct --before, or leave it out"
         )
-    labels = pair.before.read(noisy)
+    labels = pair.before.read(noisy, reference.geometry)
     _check_grid(labels, reference, noisy)
     return labels
 

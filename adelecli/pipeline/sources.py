@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from adelecli.labels.classes import ClassTable
     from adelecli.store.collection import Store
     from adelecli.volumes.cases import Case
+    from adelecli.volumes.geometry import Geometry
 
 
 class Source(Protocol):
@@ -33,8 +34,11 @@ class Source(Protocol):
     def case_ids(self) -> tuple[str, ...]:
         """Every case, sorted."""
 
-    def read(self, case_id: str) -> Labels:
-        """Label ids ``[Z, Y, X]`` on the source grid with their geometry; ``CaseError`` when they cannot be read."""
+    def read(self, case_id: str, onto: Geometry | None = None) -> Labels:
+        """Label ids ``[Z, Y, X]`` on the source grid with their geometry; ``CaseError`` when they cannot be read.
+
+        A file that leaves out empty slices is placed on the grid ``onto``, where it lies on it.
+        """
 
     def read_table(self) -> ClassTable | None:
         """The classes as far as the source names them."""
@@ -52,7 +56,7 @@ class StoredLabels:
         """See ``Source``."""
         return tuple(sorted(self.store.case_ids()))
 
-    def read(self, case_id: str) -> Labels:
+    def read(self, case_id: str, onto: Geometry | None = None) -> Labels:  # noqa: ARG002 - a store leaves nothing out
         """See ``Source``."""
         labels = self.store.read(case_id, self.name)
         return Labels(labels, restore_geometry(self.store.frame(case_id), labels.shape))
@@ -82,14 +86,14 @@ class LabelFiles:
         """See ``Source``."""
         return tuple(sorted({*self.cases, *self.faults}))
 
-    def read(self, case_id: str) -> Labels:
+    def read(self, case_id: str, onto: Geometry | None = None) -> Labels:
         """See ``Source``."""
         if case_id in self.faults:
             raise self.faults[case_id]
         mask = self.cases[case_id].mask
         if mask is None:
             raise CaseError("has no mask", path=case_id)
-        return read_labels(mask)
+        return read_labels(mask, onto=onto)
 
     def read_table(self) -> ClassTable | None:
         """See ``Source``: ``labels.json`` or ``dataset.json`` beside the masks."""

@@ -76,18 +76,18 @@ def check_channels(case: Case, geometries: Sequence[Geometry]) -> None:
             raise CaseError(fact, path=path, remedy="resample it")
 
 
-def read_labels(path: Path, allocate: Allocate = np.empty, *, onto: Path | None = None) -> Labels:
+def read_labels(path: Path, allocate: Allocate = np.empty, *, onto: Path | Geometry | None = None) -> Labels:
     """Read a mask; CaseError for values that are no whole numbers in 0..65535, with the first value and its place.
 
     uint16 stays uint16; everything else becomes uint8 where its values fit, else uint16. ``allocate`` as in `read_image`.
-    ``onto`` is the mask's image: a DICOM SEG, which leaves out empty frames, is placed on the grid of it.
+    ``onto`` is the mask's image, or a grid: a DICOM SEG, which leaves out empty frames, is placed there.
     """
     path = Path(path)
     kind = find_kind(path)
     if kind == "raster":
         array, geometry = read_indexed(path)
     elif kind == "dicom":
-        array, geometry = read_segments(path, None if onto is None else read_geometry(onto))
+        array, geometry = read_segments(path, read_geometry(onto) if isinstance(onto, Path) else onto)
     else:
         array, geometry = (read_nifti if kind == "nifti" else read_itk)(path, allocate)
     return to_labels(array, geometry, path, allocate)

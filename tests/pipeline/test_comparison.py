@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import json
 
+import nibabel as nib
 import numpy as np
 import pytest
+from dicom_files import write_series
 from known_cases import make_noisy, make_truth, write_nifti
 
 from adelecli.errors import ConfigError, InputError
 from adelecli.pipeline.comparison import evaluate
 from adelecli.pipeline.correction import correct
+from adelecli.volumes.archiving import Segmentation, write_segments
+from adelecli.volumes.reading import read_labels
+from adelecli.volumes.series import read_series_geometry
 
 
 @pytest.fixture
@@ -108,6 +113,29 @@ def test_what_the_reference_ignores_counts_nowhere(data) -> None:
     write_nifti(data.masks / "a.nii.gz", make_noisy())
     write_nifti(data.root / "truth" / "a.nii.gz", reference)
     assert evaluate(data.masks, data.root / "truth").iou == 1.0
+
+
+@pytest.mark.parametrize("drawn_side", ["prediction", "reference"])
+def test_a_segmentation_that_leaves_out_empty_slices_is_placed_on_the_other_grid(tmp_path, drawn_side) -> None:
+    """A BINARY DICOM SEG holds the two labelled slices of six alone; against the NIfTI of all six nothing is wrong."""
+    pytest.importorskip("highdicom")
+    series = tmp_path / "series" / "p1"
+    write_series(series, np.zeros((6, 5, 4), np.int16))
+    grid = read_series_geometry(series)
+    labels = np.zeros((6, 5, 4), np.uint8)
+    labels[2:4, 1:4, 1:3] = 1
+    segments = tmp_path / "segments" / "p1.dcm"
+    segments.parent.mkdir()
+    write_segments(segments, labels, grid, series, Segmentation({0: "background", 1: "liver"}, binary=True))
+    assert read_labels(segments).array.shape == (2, 5, 4)
+    (tmp_path / "whole").mkdir()
+    image = nib.Nifti1Image(grid.to_canonical(labels).T, grid.canonical.affine)
+    image.header.set_xyzt_units("mm")
+    nib.save(image, tmp_path / "whole" / "p1.nii.gz")
+    sides = [segments.parent, tmp_path / "whole"]
+    evaluation = evaluate(*(sides if drawn_side == "prediction" else reversed(sides)))
+    (liver,) = evaluation.cases[0].classes
+    assert (liver.dice, liver.hd95, liver.volume_prediction, liver.volume_reference) == (1.0, 0.0, 15.0, 15.0)
 
 
 def test_the_result_is_strict_json(two_cases, truth) -> None:
