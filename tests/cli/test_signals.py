@@ -188,7 +188,7 @@ def test_an_interrupted_benchmark_goes_on(few: Path, tmp_path: Path, jobs: int) 
     log = tmp_path / "log.jsonl"
     words = (
         f"bench {few}/masks -i {few}/images -o {tmp_path}/bench --epochs 50 --seeds 0 1 --methods noisy -d cpu "
-        f"--noise affine --jobs {jobs} {SETS}"
+        f"--noise affine --jobs {jobs} --set data.val_share=0.34 {SETS}"
     )
 
     def learnt() -> bool:
