@@ -1,4 +1,4 @@
-"""Distances between the surfaces of two masks, in millimetres, and the difference of their volumes.
+"""Distances between the surfaces of two masks, in millimetres.
 
 Why: overlap forgives a thin wrong rim and a far speck alike; distances do not. What must hold: the definitions of MONAI
 (surface = voxels of the mask with a face neighbour outside it; HD95 = the larger of the two directed 95th percentiles;
@@ -48,14 +48,6 @@ class SurfaceDistances:
         return (measure, lambda: math.inf, lambda: math.nan)[empty]()
 
 
-@dataclass(frozen=True)
-class VolumeDifference:
-    """Volume of a mask minus that of its reference: in mm3, and as a share of the reference (NaN: both empty; inf: it is)."""
-
-    mm3: float
-    relative: float
-
-
 def measure_surfaces(a: Mask, b: Mask, spacing: Sequence[float]) -> SurfaceDistances:
     """Both directed distances between two masks of one shape (2D or 3D); ``spacing`` in mm per axis, e.g. (dz, dy, dx).
 
@@ -70,25 +62,6 @@ def measure_surfaces(a: Mask, b: Mask, spacing: Sequence[float]) -> SurfaceDista
     to_a: _Vector = distance_transform_edt(~edge_a, sampling=spacing)
     to_b: _Vector = distance_transform_edt(~edge_b, sampling=spacing)
     return SurfaceDistances(to_b[edge_a], to_a[edge_b])
-
-
-def hausdorff95(a: Mask, b: Mask, spacing: Sequence[float]) -> float:
-    """95th percentile Hausdorff distance in mm (symmetric); see ``measure_surfaces``."""
-    return measure_surfaces(a, b, spacing).hausdorff95
-
-
-def average_surface_distance(a: Mask, b: Mask, spacing: Sequence[float]) -> float:
-    """Average symmetric surface distance (ASSD) in mm; see ``measure_surfaces``."""
-    return measure_surfaces(a, b, spacing).average
-
-
-def volume_difference(mask: Mask, reference: Mask, spacing: Sequence[float]) -> VolumeDifference:
-    """How much larger (positive) or smaller ``mask`` is than ``reference``; ``spacing`` in mm per axis."""
-    voxel = math.prod(spacing)
-    held, wanted = int(np.count_nonzero(mask)), int(np.count_nonzero(reference))
-    if wanted:
-        return VolumeDifference((held - wanted) * voxel, (held - wanted) / wanted)
-    return VolumeDifference(held * voxel, math.inf if held else math.nan)
 
 
 def find_boundary_band(labels: LabelArray, spacing: Sequence[float], width: float = 3.0) -> Mask:

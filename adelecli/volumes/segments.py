@@ -26,7 +26,6 @@ from adelecli.volumes.series import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from pathlib import Path
 
 
@@ -62,13 +61,6 @@ def find_references(path: Path) -> tuple[str, ...]:
     if str(header.get("SOPClassUID", "")) not in {SEGMENTATION, LABELMAP}:
         return ()
     return tuple(str(item.SeriesInstanceUID) for item in header.get("ReferencedSeriesSequence", ()))
-
-
-def read_segment_names(path: Path) -> Mapping[int, str]:
-    """The label of every segment by its number, background (0) left out."""
-    header = read_header(_find_file(path), ["SegmentSequence"])
-    segments = ((int(item.SegmentNumber), str(item.SegmentLabel)) for item in header.get("SegmentSequence", ()))
-    return {number: name for number, name in segments if number}
 
 
 def _find_file(path: Path) -> Path:

@@ -8,13 +8,7 @@ import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
 
-from adelecli.labels.surface import (
-    average_surface_distance,
-    find_boundary_band,
-    hausdorff95,
-    measure_surfaces,
-    volume_difference,
-)
+from adelecli.labels.surface import find_boundary_band, measure_surfaces
 
 SPACING = (3.0, 0.5, 1.25)
 
@@ -29,15 +23,15 @@ def test_distance_between_two_planes_is_their_distance_in_mm() -> None:
     """Two one-voxel slabs 4 voxels apart along an axis of 3 mm are 12 mm apart, however measured."""
     a, b = np.zeros((10, 6, 6), bool), np.zeros((10, 6, 6), bool)
     a[2], b[6] = True, True
-    assert hausdorff95(a, b, SPACING) == pytest.approx(12.0)
-    assert average_surface_distance(a, b, SPACING) == pytest.approx(12.0)
+    assert measure_surfaces(a, b, SPACING).hausdorff95 == pytest.approx(12.0)
+    assert measure_surfaces(a, b, SPACING).average == pytest.approx(12.0)
 
 
 def test_equal_masks_have_no_distance() -> None:
     """A mask is 0 mm from itself."""
     a, _ = make_blobs(0, (12, 14, 16))
-    assert hausdorff95(a, a, SPACING) == 0.0
-    assert average_surface_distance(a, a, SPACING) == 0.0
+    assert measure_surfaces(a, a, SPACING).hausdorff95 == 0.0
+    assert measure_surfaces(a, a, SPACING).average == 0.0
 
 
 # MONAI calls itself with an argument that it deprecates
@@ -53,11 +47,11 @@ def test_distances_agree_with_monai(shape: tuple[int, ...], spacing: tuple[float
     expected = metrics.compute_hausdorff_distance(
         *tensors, include_background=True, percentile=95, spacing=list(spacing)
     )
-    assert hausdorff95(a, b, spacing) == pytest.approx(expected.item(), rel=1e-5)
+    assert measure_surfaces(a, b, spacing).hausdorff95 == pytest.approx(expected.item(), rel=1e-5)
     expected = metrics.compute_average_surface_distance(
         *tensors, include_background=True, symmetric=True, spacing=list(spacing)
     )
-    assert average_surface_distance(a, b, spacing) == pytest.approx(expected.item(), rel=1e-5)
+    assert measure_surfaces(a, b, spacing).average == pytest.approx(expected.item(), rel=1e-5)
 
 
 def test_distances_are_symmetric_and_measured_once() -> None:
@@ -72,29 +66,17 @@ def test_distances_are_symmetric_and_measured_once() -> None:
 def test_empty_masks() -> None:
     """Nothing against nothing is undefined; nothing against something is infinitely far."""
     a, b = np.zeros((3, 3, 3), bool), np.zeros((3, 3, 3), bool)
-    assert math.isnan(hausdorff95(a, b, SPACING))
-    assert math.isnan(average_surface_distance(a, b, SPACING))
+    assert math.isnan(measure_surfaces(a, b, SPACING).hausdorff95)
+    assert math.isnan(measure_surfaces(a, b, SPACING).average)
     b[1, 1, 1] = True
-    assert hausdorff95(a, b, SPACING) == math.inf
-    assert average_surface_distance(b, a, SPACING) == math.inf
+    assert measure_surfaces(a, b, SPACING).hausdorff95 == math.inf
+    assert measure_surfaces(b, a, SPACING).average == math.inf
 
 
 def test_contradicting_arguments_are_refused() -> None:
     """Different shapes, or a spacing for another number of axes, are the caller's mistake."""
     with pytest.raises(ValueError, match="2 spacings"):
         measure_surfaces(np.ones((2, 2, 2), bool), np.ones((2, 2, 2), bool), (1.0, 1.0))
-
-
-def test_volume_difference_in_mm3_and_relative() -> None:
-    """One voxel of 1.875 mm3 too many on four is 25 %; without a reference the share is infinite or undefined."""
-    a, b = np.zeros((1, 3, 3), bool), np.zeros((1, 3, 3), bool)
-    assert math.isnan(volume_difference(a, b, SPACING).relative)
-    a.flat[:5] = True
-    assert volume_difference(a, b, SPACING).relative == math.inf
-    b.flat[:4] = True
-    found = volume_difference(a, b, SPACING)
-    assert (found.mm3, found.relative) == (pytest.approx(1.875), 0.25)
-    assert volume_difference(b, a, SPACING).mm3 == pytest.approx(-1.875)
 
 
 def test_boundary_band_reaches_as_many_mm_as_asked() -> None:

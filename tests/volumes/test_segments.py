@@ -17,7 +17,7 @@ from adelecli.volumes.archiving import JPEG_LS, Segmentation, write_segments
 from adelecli.volumes.cases import pair_cases
 from adelecli.volumes.geometry import Geometry
 from adelecli.volumes.reading import check_pair, read_geometry, read_labels
-from adelecli.volumes.segments import find_references, read_segment_names, read_segments
+from adelecli.volumes.segments import find_references, read_segments
 from adelecli.volumes.series import read_series_geometry
 from adelecli.volumes.terminology import Code, Term, find_term, make_term, read_terminology
 
@@ -83,7 +83,8 @@ def test_what_the_file_says_about_itself(tmp_path: Path, series: Path) -> None:
     referred = {one.ReferencedSOPInstanceUID for one in item.ReferencedInstanceSequence}
     assert referred == {pydicom.dcmread(path).SOPInstanceUID for path in series.iterdir()}
     assert find_references(tmp_path / "s.dcm") == (str(source.SeriesInstanceUID),)
-    assert read_segment_names(tmp_path / "s.dcm") == {1: "liver", 2: "spleen", 7: "rib"}
+    names = {int(one.SegmentNumber): one.SegmentLabel for one in dataset.SegmentSequence if one.SegmentNumber}
+    assert names == {1: "liver", 2: "spleen", 7: "rib"}
     liver = next(one for one in dataset.SegmentSequence if one.SegmentLabel == "liver")
     algorithm = liver.SegmentationAlgorithmIdentificationSequence[0]
     assert (algorithm.AlgorithmName, algorithm.AlgorithmParameters) == ("adele", f"model_sha256={'ab' * 32}")
