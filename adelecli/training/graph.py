@@ -10,6 +10,7 @@ from __future__ import annotations
 import copy
 import logging
 import warnings
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -21,6 +22,7 @@ from adelecli.errors import ModelError
 from adelecli.training.sealing import strip_traces
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from types import TracebackType
 
     from onnx import ModelProto
@@ -57,7 +59,7 @@ def trace_graph(model: MultiScale, channels: int, dims: int = 2) -> ModelProto:
     # batch 2 and unequal sizes: nothing may look like a constant
     example = torch.rand(2, channels, *((40, 56) if dims == 2 else (24, 40, 56)))
     axes = {0: "batch", **dict(enumerate(("depth", "height", "width")[-dims:], 2))}
-    with warnings.catch_warnings(), _Quiet("torch.onnx"):
+    with warnings.catch_warnings(), _silencing("torch.onnx"), _Interruptible():
         warnings.simplefilter("ignore")  # the exporter warns about its own internals; the checks below decide
         program = torch.onnx.export(
             model.eval(),
@@ -76,23 +78,25 @@ def trace_graph(model: MultiScale, channels: int, dims: int = 2) -> ModelProto:
     return graph
 
 
-class _Quiet:
-    """Silence a logger and its children while the exporter talks to itself, and let nobody's interruption be lost in it.
+@contextmanager
+def _silencing(name: str) -> Iterator[None]:
+    """Silence a logger and its children: the exporter talks to itself."""
+    logger = logging.getLogger(name)
+    level = logger.level
+    logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
 
-    Ctrl-C while torch imports a module of its own ends in an error about that module; the interruption is found behind it.
-    """
 
-    def __init__(self, name: str) -> None:
-        self.logger = logging.getLogger(name)
+class _Interruptible:
+    """Ctrl-C while torch imports a module of its own ends in an error about that module: raise the interruption behind it."""
 
     def __enter__(self) -> None:
-        self.level = self.logger.level
-        self.logger.setLevel(logging.CRITICAL)
+        pass
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.logger.setLevel(self.level)
+    def __exit__(self, _: type[BaseException] | None, error: BaseException | None, __: TracebackType | None) -> None:
         while error is not None:
             if isinstance(error, KeyboardInterrupt):
                 raise error from None
