@@ -5,8 +5,9 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 DEMO ?= demo
+ENGINES := $(abspath $(VENV))-engines
 
-.PHONY: install demo test test-slow lint types format reference
+.PHONY: install demo test test-slow engines lint types format reference
 
 install: $(STAMP)
 
@@ -24,10 +25,17 @@ demo: $(STAMP)
 test: $(STAMP)
 	$(BIN)/python -m pytest
 
+# The engines of docs/pipelines, each in an environment of its own; where one cannot be installed, its test is skipped and says so.
+engines:
+	for name in snakemake prefect apache-airflow; do \
+	  test -e $(ENGINES)/$$name/.installed || { $(PYTHON) -m venv $(ENGINES)/$$name && $(ENGINES)/$$name/bin/python -m pip install --quiet $$name \
+	    && touch $(ENGINES)/$$name/.installed; } || echo "$$name could not be installed"; \
+	done
+
 # The conformance program and the rules of accessibility are JavaScript; without npm their tests are skipped and say so.
-test-slow: $(STAMP)
+test-slow: $(STAMP) engines
 	if command -v npm; then for place in conformance accessibility; do npm ci --prefix tests/$$place --ignore-scripts --no-audit --no-fund || exit 1; done; fi
-	$(BIN)/python -m pytest -m slow
+	ADELE_ENGINES=$${ADELE_ENGINES:-$(ENGINES)/snakemake/bin:$(ENGINES)/prefect/bin:$(ENGINES)/apache-airflow/bin} $(BIN)/python -m pytest -m slow
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

@@ -1,6 +1,7 @@
 """The files of docs/pipelines do what their page says: run by bash, and by the engines where those are installed.
 
-An engine counts as installed when its program is on the PATH, or in the folder that `ADELE_ENGINES` names (an environment of its own).
+An engine counts as installed when its program is on the PATH, or in a folder that `ADELE_ENGINES` names; `make test-slow` installs
+each in an environment of its own and names those.
 """
 
 from __future__ import annotations
