@@ -26,7 +26,7 @@ from adelecli.errors import ConfigError, OutputError
 from adelecli.keywords import read_keywords
 from adelecli.pipeline.scores import drop_infinite
 from adelecli.progress import Callback, ignore_progress
-from adelecli.replacement import write_text
+from adelecli.replacement import refuse_address, write_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -57,7 +57,7 @@ def bench(
     chosen = read_keywords(BenchOptions, options)
     kind = _find_device(chosen.device)
     data = open_data(_path(masks), _path(chosen.images))
-    folder = _open_folder(Path(out), data)
+    folder = _open_folder(refuse_address(out), data)
     commons = {seed: resolve_common(chosen, seed) for seed in chosen.list_seeds()}
     stages = {seed: make_stage(data, folder / "data", chosen, common, progress) for seed, common in commons.items()}
     plan = {seed: plan_tasks(data, stages[seed], chosen, common, (folder, kind)) for seed, common in commons.items()}

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict, TypeVar, Unpack
 
 import msgspec
@@ -18,6 +17,7 @@ import msgspec
 from adelecli.errors import ConfigError, OutputError
 from adelecli.keywords import read_keywords
 from adelecli.progress import Callback, Progress, ignore_progress
+from adelecli.replacement import refuse_address
 from adelecli.showcase.datasets import DATA_SETS, find_data_set, write_cases, write_data
 from adelecli.showcase.exhibition import draw_pictures
 from adelecli.showcase.results import DemoResult, compare_methods, list_labels
@@ -25,6 +25,7 @@ from adelecli.showcase.results import DemoResult, compare_methods, list_labels
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from os import PathLike
+    from pathlib import Path
 
     from adelecli.pipeline.corruption import CorruptionReport
     from adelecli.pipeline.scores import Evaluation
@@ -108,7 +109,7 @@ def demo(
     0.21
     """
     chosen = _read_options(options)
-    folder = _open_folder(Path(out))
+    folder = _open_folder(refuse_address(out))
     stage = _Stagehand(progress)
     if chosen.only_data:
         return _leave_data(folder, chosen.only_data, chosen.cases, seed, stage)
