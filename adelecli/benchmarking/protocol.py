@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 
 import msgspec
 
+import adelecli
 from adelecli.benchmarking.crew import Board, perform_all
 from adelecli.benchmarking.dataset import DataSet, Stage, make_stage, open_data, pool_ceiling
 from adelecli.benchmarking.measures import average_known
@@ -97,6 +98,7 @@ def _open_folder(out: Path, data: DataSet) -> Path:
 
 
 def _find_device(request: str) -> str:
+    _ = adelecli.train  # a missing extra is told as a refusal
     from adelecli.training.distribution import count_processes
     from adelecli.training.trainer import choose_device
 

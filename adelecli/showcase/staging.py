@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, TypedDict, TypeVar, Unpack
 
 import msgspec
 
+import adelecli
 from adelecli.errors import ConfigError, OutputError
 from adelecli.keywords import read_keywords
 from adelecli.progress import Callback, Progress, ignore_progress
@@ -109,6 +110,8 @@ def demo(
     0.21
     """
     chosen = _read_options(options)
+    if not chosen.only_data:
+        _ = adelecli.train, adelecli.export  # a missing extra is told before a folder is left that refuses the next try
     folder = _open_folder(refuse_address(out))
     stage = _Stagehand(progress)
     if chosen.only_data:
