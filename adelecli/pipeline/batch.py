@@ -28,6 +28,7 @@ from adelecli.pipeline.session import Command, Job, Session, Treatment, open_ses
 from adelecli.pipeline.shards import Shard, find_shard, freeze_cases
 from adelecli.pipeline.sharing import SliceSharing
 from adelecli.pipeline.workers import run_in_processes
+from adelecli.processes import refuse_processes
 from adelecli.progress import Callback, Progress
 from adelecli.replacement import refuse_address, write_text
 from adelecli.store.collection import Store, create_store
@@ -101,6 +102,8 @@ def run_batch(command: Command, pairing: Pairing, out: StrPath, options: BatchOp
 def _check_execution(options: BatchOptions, shard: Shard | None) -> None:
     if options.scheduler is not None:
         check_address(options.scheduler)
+    if options.workers > 1:
+        refuse_processes(f"`workers` is {options.workers}")
     if shard is not None and options.overwrite:
         fact = "`shard` and `overwrite` contradict each other: each part would delete the others' results"
         raise ConfigError(fact, remedy="remove the store first, or name another --out")

@@ -114,7 +114,14 @@ def test_the_watching_loop_ends_when_it_is_asked_to(folder: Path) -> None:
 @pytest.mark.slow
 def test_snakemake_runs_the_rules(folder: Path) -> None:
     """Report, store and files; a second run finds nothing to do."""
-    words = [find_engine("snakemake"), "--cores", "2", "--rerun-incomplete", "--snakefile", str(PIPELINES / "Snakefile")]
+    words = [
+        find_engine("snakemake"),
+        "--cores",
+        "2",
+        "--rerun-incomplete",
+        "--snakefile",
+        str(PIPELINES / "Snakefile"),
+    ]
     run(words, folder)
     assert len(json.loads((folder / "report.json").read_text())["cases"]) == 2
     assert sorted(path.name for path in (folder / "cleaned").glob("*.nii.gz")) == ["a.nii.gz", "b.nii.gz"]
