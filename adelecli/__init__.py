@@ -23,6 +23,7 @@ from adelecli.errors import (
     InputError,
     ModelError,
     OutputError,
+    find_refusal,
 )
 from adelecli.progress import Progress
 from adelecli.version import __version__
@@ -122,16 +123,25 @@ _HOMES = {
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 
-def __getattr__(name: str) -> object:
-    """Fetch a public name from its home, once."""
-    home = _HOME_OF.get(name)
-    if home is None:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from importlib import import_module
+if not TYPE_CHECKING:  # with it in sight a checker would take any misspelt name for an object
 
-    value: object = getattr(import_module(home), name)
-    globals()[name] = value
-    return value
+    def __getattr__(name: str) -> object:
+        """Fetch a public name from its home, once. ``ConfigError`` where that needs an extra that is not installed."""
+        home = _HOME_OF.get(name)
+        if home is None:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        from importlib import import_module
+
+        try:
+            module = import_module(home)
+        except ModuleNotFoundError as error:  # of a library that an extra brings: told like any other refusal
+            refusal = find_refusal(error)
+            if refusal is None:
+                raise
+            raise refusal from error
+        value: object = getattr(module, name)
+        globals()[name] = value
+        return value
 
 
 def __dir__() -> list[str]:

@@ -97,6 +97,24 @@ class OutputError(AdeleError, OSError):
     exit_code = 8
 
 
+def find_refusal(error: BaseException) -> AdeleError | None:
+    """The refusal that ``error`` is, or stands for where a library that an extra brings is not installed; None for anything else.
+
+    >>> str(find_refusal(ModuleNotFoundError("No module named 'uvicorn'", name="uvicorn")))
+    "uvicorn is not installed; `adele review` needs the extra: pip install 'adele[review]'"
+    """
+    if isinstance(error, AdeleError):
+        return error
+    library = (error.name or "").partition(".")[0] if isinstance(error, ModuleNotFoundError) else ""
+    if library in {"", "adelecli"}:  # a module of ours that is missing is a bug
+        return None
+    if library in {"starlette", "uvicorn"}:
+        remedy = "`adele review` needs the extra: pip install 'adele[review]'"
+    else:
+        remedy = "`adele train`, `export`, `demo` and `bench` need the extra: pip install 'adele[train]'"
+    return ConfigError(f"{library} is not installed", remedy=remedy)
+
+
 class RunInterrupt(KeyboardInterrupt):
     """An interruption of a training, which knows its folder ``run``: there it can be resumed, where the command was to train."""
 

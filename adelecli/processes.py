@@ -6,13 +6,34 @@ traceback of its own; once the parent gives up, no worker goes on with what nobo
 
 from __future__ import annotations
 
+import multiprocessing
 import signal
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from adelecli.errors import ConfigError
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from concurrent.futures import ProcessPoolExecutor
+
+
+def refuse_processes(wish: str) -> None:
+    """Refuse before any work what could not start a process after it; ``wish`` are the words for the option that asks for it.
+
+    Raises ``ConfigError`` in a daemon, as the workers of Celery and of ``multiprocessing.Pool`` are, and where there is no shared
+    memory to keep a lock in, as in some sandboxes and containers.
+    """
+    if multiprocessing.current_process().daemon:
+        remedy = "leave it out, or call from a process or thread that is no daemon"
+        raise ConfigError(f"{wish}, and this process is a daemon, which may start no other", remedy=remedy)
+    try:
+        multiprocessing.get_context("spawn").Lock()
+    except (ImportError, OSError) as error:
+        remedy = "give the container a writable /dev/shm, or leave the option out"
+        raise ConfigError(
+            f"{wish}, and this machine shares no memory between processes ({error})", remedy=remedy
+        ) from error
 
 
 def ignore_interrupts() -> None:

@@ -1,4 +1,4 @@
-"""Files that are replaced as a whole: a reader sees the old one or the new one, never a part.
+"""Files that are replaced as a whole: a reader sees the old one or the new one, never a part; and where nothing may be written.
 
 The bytes go to a hidden sibling, are flushed to the disk and take the final name in one rename. What must hold: whatever interrupts
 the writing, the file that stood there stands there still; a disk that says no is an ``OutputError`` (8) that names the file.
@@ -7,15 +7,32 @@ the writing, the file that stood there stands there still; a disk that says no i
 from __future__ import annotations
 
 import os
+import re
 import secrets
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from adelecli.errors import OutputError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
+
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:")  # two letters at least: one is a drive of Windows
+_COPY = "name a folder, and copy what lies there when the command has ended"
+
+
+def refuse_address(place: str | os.PathLike[str]) -> Path:
+    """The path of a folder or file that is to be written; ``OutputError`` where it is an address such as ``s3://bucket/key``.
+
+    A path swallows one of the two slashes, so that without this the results of a node that is thrown away afterwards would lie on
+    its own disk, in a folder named ``s3:``.
+    """
+    path = Path(place)
+    if path.parts and _SCHEME.fullmatch(path.parts[0]):
+        address = "//".join([path.parts[0], "/".join(path.parts[1:])])
+        raise OutputError("is an address, and only this machine's folders are written to", path=address, remedy=_COPY)
+    return path
 
 
 @contextmanager
@@ -23,8 +40,9 @@ def open_beside(path: Path, *, remedy: str | None = None, parents: bool = True) 
     """Open a file that takes the name ``path`` when the block ends well, and leaves nothing behind when it does not.
 
     Folders on the way are made, unless ``parents`` is false: then a missing one is an error. Raises ``OutputError`` with ``remedy``
-    when the disk says no.
+    when the disk says no, and for an address (``refuse_address``).
     """
+    refuse_address(path)
     beginning = path.name.encode(errors="surrogateescape")[:200].decode(errors="ignore")  # a name has 255 bytes at most
     beside = path.with_name(f".{beginning}.{secrets.token_hex(4)}.part")
     try:

@@ -47,7 +47,7 @@ ARROWS = {
     "replacement": {"errors"},
     "scratch": {"errors"},
     "flow": set(),
-    "processes": set(),
+    "processes": {"errors"},
     "progress": set(),
     "errors": set(),
     "version": set(),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 import tarfile
@@ -10,7 +11,9 @@ import venv
 import zipfile
 from pathlib import Path
 
+import numpy as np
 import pytest
+from dicom_files import write_series
 
 ROOT = Path(__file__).parents[1]
 SOURCES = (
@@ -30,6 +33,14 @@ for number in range(3):
     labels[12:18, 8:18, 1:3] = 2
     for name, array in (("images", (200.0 * (labels > 0) + rng.normal(0, 20, labels.shape)).astype(np.float32)), ("masks", labels)):
         nibabel.save(nibabel.Nifti1Image(array, np.diag([1.0, 1.0, 2.0, 1.0])), f"{name}/case{number}.nii.gz")
+"""
+SEGMENT = """
+import json
+from pathlib import Path
+import pydicom
+(found,) = Path("seg").rglob("*.dcm")
+written = pydicom.dcmread(found)
+print(json.dumps([written.Modality, written.SegmentationType]))
 """
 TRAINING = ("--epochs", "1", "--set", "network.width=2", "--set", "noise.enabled=false", "-q", "-d", "cpu")
 
@@ -131,7 +142,13 @@ def test_it_works_in_a_clean_environment(built: tuple[Path, Path], tmp_path: Pat
         run(adele, "export", "-q", cwd=tmp_path)
         assert (tmp_path / "weights" / "adele.onnx").is_file()
     if extra in {"dicom", "all"}:
-        run(python, "-c", "import pydicom, highdicom", cwd=tmp_path)
+        labels = np.zeros((4, 24, 24), np.int16)
+        labels[1:3, 6:16, 8:18] = 1
+        write_series(tmp_path / "scans" / "case", 200 * labels + 50, spacing=(2.0, 1.0, 1.0))
+        words = ("predict", "scans", "--model", "hippocampus", "--out", "scans.zarr", "-d", "cpu", "-q")
+        run(adele, *words, cwd=tmp_path)
+        run(adele, "convert", "scans.zarr", "--out", "seg", "--format", "dicom-seg", "-i", "scans", "-q", cwd=tmp_path)
+        assert json.loads(run(python, "-c", SEGMENT, cwd=tmp_path)) == ["SEG", "LABELMAP"]
     if extra == "all":
         assert "not installed" not in told
 
@@ -148,3 +165,19 @@ def test_a_wheelhouse_installs_without_any_index(built: tuple[Path, Path], tmp_p
     )  # fmt: skip
     run(tmp_path / "alone" / "bin" / "pip", "install", "-q", "--no-index", "--find-links", house, "adele", cwd=tmp_path)
     assert run(tmp_path / "alone" / "bin" / "adele", "--version", cwd=tmp_path).startswith("adele ")
+
+
+@pytest.mark.slow
+def test_wheels_for_another_machine_can_be_gathered(built: tuple[Path, Path], tmp_path: Path) -> None:
+    """The second recipe of docs/install.md: with the platform tags that the page names there is a wheel of everything."""
+    page = (ROOT / "docs" / "install.md").read_text(encoding="utf-8")
+    platforms = re.findall(r"--platform (\S+)", page)
+    house = tmp_path / "wheelhouse"
+    venv.create(tmp_path / "env", with_pip=True)
+    run(
+        tmp_path / "env" / "bin" / "python", "-m", "pip", "download", "-q", "--only-binary", ":all:", "--python-version", "3.11",
+        *(word for platform in platforms for word in ("--platform", platform)),
+        "--constraint", ROOT / "constraints.txt", "--dest", house, f"{built[1]}[dicom,itk]", cwd=tmp_path,
+    )  # fmt: skip
+    gathered = {wheel.name.partition("-")[0].lower() for wheel in house.glob("*.whl")}
+    assert {"adele", "numpy", "scipy", "onnxruntime_gpu", "zarr", "pydicom", "simpleitk"} <= gathered

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from adelecli.errors import OutputError
-from adelecli.replacement import open_beside, refuse_stranger, write_text
+from adelecli.replacement import open_beside, refuse_address, refuse_stranger, write_text
 
 
 def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
@@ -66,3 +66,27 @@ def test_a_name_as_long_as_a_file_system_takes_is_written(tmp_path: Path, name: 
     """Names are counted in bytes, of which a letter has up to four; the file beside must fit too."""
     assert write_text(tmp_path / name, "x").read_text() == "x"
     assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+@pytest.mark.parametrize(
+    "address", ["s3://bucket/a/b.zarr", "gs://bucket", "memory://x/y", "https://host/a", Path("s3://bucket/a/b.zarr")]
+)
+def test_an_address_is_no_place_to_write_to(address: str | Path) -> None:
+    """As text and as a path, which has lost a slash: named whole, with what to do."""
+    with pytest.raises(OutputError, match=r"^[a-z0-9]+://[a-z/.]+: is an address, .*; name a folder") as caught:
+        refuse_address(address)
+    assert str(caught.value).startswith(str(address).replace(":/", "://").replace(":///", "://"))
+
+
+@pytest.mark.parametrize("place", ["a/b.zarr", "/data/x: y", "./c:d/e", "12:30/a", "C:/data", "out"])
+def test_a_folder_with_a_colon_is_a_folder(place: str) -> None:
+    """A drive, a time of day, a sign within a name."""
+    assert refuse_address(place) == Path(place)
+
+
+def test_no_file_is_written_to_an_address(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nor a folder of that name made on the way."""
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(OutputError, match="is an address"):
+        write_text(Path("s3://bucket/a.json"), "{}")
+    assert list(tmp_path.iterdir()) == []

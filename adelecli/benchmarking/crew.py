@@ -15,7 +15,7 @@ from queue import Empty
 from typing import TYPE_CHECKING, Any
 
 from adelecli.benchmarking.work import Task, perform_unit
-from adelecli.processes import close_pool, ignore_interrupts, shelter_start
+from adelecli.processes import close_pool, ignore_interrupts, refuse_processes, shelter_start
 from adelecli.progress import Progress
 
 if TYPE_CHECKING:
@@ -63,9 +63,10 @@ class Board:
 
 
 def perform_all(units: Sequence[Sequence[Task]], board: Board, *, jobs: int, keep: bool) -> list[RunScore]:
-    """Do all units, ``jobs`` of them side by side. Raises the first error."""
+    """Do all units, ``jobs`` of them side by side. Raises the first error, and ``ConfigError`` where no process can be started."""
     if jobs == 1 or len(units) <= 1:
         return [score for unit in units for score in perform_unit(unit, board.announce, keep=keep)]
+    refuse_processes(f"`jobs` is {jobs}")
     context = get_context("spawn")
     messages = context.Queue()
     by_key = {task.key: task for unit in units for task in unit}

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 
 import msgspec
 
+import adelecli
 from adelecli.benchmarking.crew import Board, perform_all
 from adelecli.benchmarking.dataset import DataSet, Stage, make_stage, open_data, pool_ceiling
 from adelecli.benchmarking.measures import average_known
@@ -26,7 +27,7 @@ from adelecli.errors import ConfigError, OutputError
 from adelecli.keywords import read_keywords
 from adelecli.pipeline.scores import drop_infinite
 from adelecli.progress import Callback, ignore_progress
-from adelecli.replacement import write_text
+from adelecli.replacement import refuse_address, write_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -57,7 +58,7 @@ def bench(
     chosen = read_keywords(BenchOptions, options)
     kind = _find_device(chosen.device)
     data = open_data(_path(masks), _path(chosen.images))
-    folder = _open_folder(Path(out), data)
+    folder = _open_folder(refuse_address(out), data)
     commons = {seed: resolve_common(chosen, seed) for seed in chosen.list_seeds()}
     stages = {seed: make_stage(data, folder / "data", chosen, common, progress) for seed, common in commons.items()}
     plan = {seed: plan_tasks(data, stages[seed], chosen, common, (folder, kind)) for seed, common in commons.items()}
@@ -97,6 +98,7 @@ def _open_folder(out: Path, data: DataSet) -> Path:
 
 
 def _find_device(request: str) -> str:
+    _ = adelecli.train  # a missing extra is told as a refusal
     from adelecli.training.distribution import count_processes
     from adelecli.training.trainer import choose_device
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, Self
 import msgspec
 
 from adelecli.cli.display import FAILED, is_worth_a_line
-from adelecli.errors import INTERRUPTED, OK, AdeleError, OutputError
+from adelecli.errors import INTERRUPTED, OK, AdeleError, OutputError, find_refusal
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -89,8 +89,8 @@ class EventLog:
     def _tell_end(self, error: BaseException) -> None:
         if isinstance(error, KeyboardInterrupt):
             self._write("warning", "interrupted", code=INTERRUPTED)
-        elif isinstance(error, AdeleError):
-            self._write("error", "failed", code=error.exit_code, message=self._names.clean(str(error)))
+        elif (refusal := find_refusal(error)) is not None:
+            self._write("error", "failed", code=refusal.exit_code, message=self._names.clean(str(refusal)))
         else:  # the message of a bug may hold anything; its traceback goes to stderr
             self._write("error", "failed", code=AdeleError.exit_code, message=type(error).__name__)
 

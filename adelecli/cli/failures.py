@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import click
 
 from adelecli.cli.streams import ReaderGoneError, StdoutError, drop_stream, guarded_streams
-from adelecli.errors import INTERRUPTED, AdeleError, ConfigError, RunInterrupt
+from adelecli.errors import INTERRUPTED, AdeleError, ConfigError, RunInterrupt, find_refusal
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -71,23 +71,12 @@ def _end_work(work: Callable[[], object], *, as_json: bool, command: str) -> int
         if not isinstance(interruption, KeyboardInterrupt):
             raise
         return _refuse(_describe_interruption(command, interruption), INTERRUPTED, as_json=as_json)
-    except ModuleNotFoundError as error:
-        if (error.name or "adelecli").startswith("adelecli"):
+    except (AdeleError, ModuleNotFoundError) as error:
+        refusal = find_refusal(error)
+        if refusal is None or refusal.exit_code == INTERNAL or isinstance(refusal, StdoutError):
             raise
-        return _refuse(_describe_missing(str(error.name)), ConfigError.exit_code, as_json=as_json)
-    except AdeleError as error:
-        if error.exit_code == INTERNAL or isinstance(error, StdoutError):
-            raise
-        return _refuse(str(error), error.exit_code, as_json=as_json)
+        return _refuse(str(refusal), refusal.exit_code, as_json=as_json)
     return code if isinstance(code, int) else 0
-
-
-def _describe_missing(library: str) -> str:
-    """Which extra brings a library that is not installed."""
-    if library in {"starlette", "uvicorn"}:
-        return f"{library} is not installed; `adele review` needs the extra: pip install 'adele[review]'"
-    remedy = "`adele train`, `export`, `demo` and `bench` need the extra: pip install 'adele[train]'"
-    return f"{library} is not installed; {remedy}"
 
 
 def _listen() -> None:

@@ -28,8 +28,9 @@ from adelecli.pipeline.session import Command, Job, Session, Treatment, open_ses
 from adelecli.pipeline.shards import Shard, find_shard, freeze_cases
 from adelecli.pipeline.sharing import SliceSharing
 from adelecli.pipeline.workers import run_in_processes
+from adelecli.processes import refuse_processes
 from adelecli.progress import Callback, Progress
-from adelecli.replacement import write_text
+from adelecli.replacement import refuse_address, write_text
 from adelecli.store.collection import Store, create_store
 from adelecli.store.locking import hold_store
 from adelecli.version import __version__
@@ -67,12 +68,12 @@ def run_batch(command: Command, pairing: Pairing, out: StrPath, options: BatchOp
     Raises ``ConfigError``, ``DeviceError``, ``ModelError``, ``InputError`` or ``OutputError`` before the first case, and
     ``CaseError`` under ``fail_fast``; the report file is written in that case too.
     """
-    faults = dict(pairing.faults)
+    place, faults = refuse_address(out), dict(pairing.faults)
     ids = match_ids([*(case.id for case in pairing.cases), *faults], options.cases)
     report_file = check_report_target(Path(options.report)) if options.report is not None else None
     shard = find_shard(options.shard)
     _check_execution(options, shard)
-    session = open_session(options, progress, None if options.dry_run else Path(out))
+    session = open_session(options, progress, None if options.dry_run else place)
     treatment = command.prepare(session)
     session.notify(pairing.describe_spare())
     cases = {case.id: case for case in pairing.cases if case.id in set(ids)}
@@ -81,9 +82,9 @@ def run_batch(command: Command, pairing: Pairing, out: StrPath, options: BatchOp
     with (
         nullcontext()
         if options.dry_run
-        else hold_store(Path(out), part=None if shard is None else f"{shard.number}of{shard.count}")
+        else hold_store(place, part=None if shard is None else f"{shard.number}of{shard.count}")
     ):
-        store = None if options.dry_run else _open_store(command, out, session, shard)
+        store = None if options.dry_run else _open_store(command, place, session, shard)
         session.begin()
         run = _Run(command, session, store, shard)
         try:
@@ -101,16 +102,18 @@ def run_batch(command: Command, pairing: Pairing, out: StrPath, options: BatchOp
 def _check_execution(options: BatchOptions, shard: Shard | None) -> None:
     if options.scheduler is not None:
         check_address(options.scheduler)
+    if options.workers > 1:
+        refuse_processes(f"`workers` is {options.workers}")
     if shard is not None and options.overwrite:
         fact = "`shard` and `overwrite` contradict each other: each part would delete the others' results"
         raise ConfigError(fact, remedy="remove the store first, or name another --out")
 
 
-def _open_store(command: Command, out: StrPath, session: Session, shard: Shard | None) -> Store:
+def _open_store(command: Command, place: Path, session: Session, shard: Shard | None) -> Store:
     options = session.options
     identity = {"command": command.name, "model": session.model.sha256, "options": options.identity()}
     resume = options.resume or shard is not None  # the parts of a run join the store that the first of them made
-    return create_store(Path(out), run=identity, overwrite=options.overwrite, resume=resume)
+    return create_store(place, run=identity, overwrite=options.overwrite, resume=resume)
 
 
 def _cut_part(run: _Run, shard: Shard, ids: list[str]) -> list[str]:

@@ -8,7 +8,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from adelecli.errors import ConfigError, OutputError
-from adelecli.replacement import refuse_stranger
+from adelecli.replacement import refuse_address, refuse_stranger
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -33,9 +33,10 @@ def check_report_target(path: Path) -> Path:
 def open_folder(out: Path, *, source: Path, overwrite: bool) -> Path:
     """Make the folder ``out`` for results and return it.
 
-    Raises ``OutputError`` when it holds something and ``overwrite`` is not given, or cannot be made; ``ConfigError`` when it
+    Raises ``OutputError`` when it holds something and ``overwrite`` is not given, is an address, or cannot be made; ``ConfigError`` when it
     is the place ``source`` that is being read, or lies inside it: results must never replace what they were made from.
     """
+    refuse_address(out)
     inside = source if source.is_dir() else source.parent
     if out.resolve() == inside.resolve() or (source.is_dir() and out.resolve().is_relative_to(source.resolve())):
         raise ConfigError(f"lies where {source} is read from", path=out, remedy="choose another --out")

@@ -33,6 +33,7 @@ from adelecli.pipeline.rules import make_rule
 from adelecli.pipeline.session import open_session
 from adelecli.pipeline.tables import read_table, refuse_other_ids
 from adelecli.progress import Callback, Progress, ignore_progress
+from adelecli.replacement import refuse_address
 from adelecli.runtime.devices import describe_build
 from adelecli.scratch import Scratch, cut_slabs, let_go
 from adelecli.volumes.cases import find_masks
@@ -160,7 +161,7 @@ def check(
         fault = faults.get(name)
         checked.append(examiner.examine(usable[name]) if fault is None else CheckedCase(name, error=str(fault)))
     notices = tuple(filter(None, (pairing.describe_spare(), *(() if session is None else session.notices))))
-    out = Path(chosen.out) if chosen.out is not None else Path("cleaned.zarr")
+    out = refuse_address(chosen.out if chosen.out is not None else "cleaned.zarr")
     estimate = estimate_run(examiner.workload, session, out)
     return Checkup(
         cases=tuple(checked),

@@ -7,12 +7,13 @@ import socket
 import threading
 from collections import Counter
 from contextlib import contextmanager, suppress
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
 
-from adelecli.errors import ConfigError
+from adelecli.errors import ConfigError, find_refusal
 from adelecli.progress import Callback, Progress, ignore_progress
 from adelecli.store.collection import open_store
 from adelecli.store.decisions import read_decisions, settle_decisions
@@ -49,8 +50,9 @@ def review(
 
     The address, with its one-time token, is told as a notice to ``progress`` and, with ``browser``, opened. ``port`` 0: any free one.
     ``images``: the folder of the images; without it labels are shown on grey. ``export``: write the decisions as CSV there and
-    serve nothing. Raises ``InputError`` (no store, no images), ``ConfigError`` (the port is taken) and ``OutputError`` (the table
-    cannot be written). A rejection of an earlier review that cannot be carried out is told as the failure of its case.
+    serve nothing. Raises ``InputError`` (no store, no images), ``ConfigError`` (the port is taken, the extra is missing) and
+    ``OutputError`` (the table cannot be written). A rejection of an earlier review that cannot be carried out is told as the failure of
+    its case.
 
     >>> review("cleaned.zarr", export="decisions.csv").cases  # doctest: +SKIP
     {'accept': 12, 'reverted': 3}
@@ -61,6 +63,7 @@ def review(
 
         write_decisions(Path(export), read_decisions(opened))
     else:
+        _find_server()
         _serve(opened, Path(images) if images is not None else None, _bind(port), browser=browser, progress=progress)
     return summarise_decisions(opened, None if export is None else str(export))
 
@@ -72,6 +75,15 @@ def summarise_decisions(store: Store, exported: str | None = None) -> Review:
     whole: Counter[str] = Counter(entry.word for (_, part), entry in settled.items() if part is None)
     parts: Counter[str] = Counter(entry.word for (_, part), entry in settled.items() if part is not None)
     return Review(str(store.path), len(entries), dict(whole), dict(parts), exported)
+
+
+def _find_server() -> None:
+    """ConfigError where the extra is not installed, before anything is opened."""
+    try:
+        import_module("uvicorn")
+        import_module("starlette")
+    except ModuleNotFoundError as error:
+        raise (find_refusal(error) or error) from None
 
 
 def _bind(port: int) -> socket.socket:

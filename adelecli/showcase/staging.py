@@ -10,14 +10,15 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict, TypeVar, Unpack
 
 import msgspec
 
+import adelecli
 from adelecli.errors import ConfigError, OutputError
 from adelecli.keywords import read_keywords
 from adelecli.progress import Callback, Progress, ignore_progress
+from adelecli.replacement import refuse_address
 from adelecli.showcase.datasets import DATA_SETS, find_data_set, write_cases, write_data
 from adelecli.showcase.exhibition import draw_pictures
 from adelecli.showcase.results import DemoResult, compare_methods, list_labels
@@ -25,6 +26,7 @@ from adelecli.showcase.results import DemoResult, compare_methods, list_labels
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from os import PathLike
+    from pathlib import Path
 
     from adelecli.pipeline.corruption import CorruptionReport
     from adelecli.pipeline.scores import Evaluation
@@ -108,7 +110,9 @@ def demo(
     0.21
     """
     chosen = _read_options(options)
-    folder = _open_folder(Path(out))
+    if not chosen.only_data:
+        _ = adelecli.train, adelecli.export  # a missing extra is told before a folder is left that refuses the next try
+    folder = _open_folder(refuse_address(out))
     stage = _Stagehand(progress)
     if chosen.only_data:
         return _leave_data(folder, chosen.only_data, chosen.cases, seed, stage)

@@ -17,6 +17,7 @@ import numpy as np
 from adelecli.errors import ConfigError, InputError, OutputError
 from adelecli.keywords import read_keywords
 from adelecli.progress import Callback, Progress, ignore_progress
+from adelecli.replacement import refuse_address
 from adelecli.runtime.contract import Contract  # noqa: TC001 - the schema of the answer is read off the annotations
 from adelecli.runtime.inspection import hash_weights
 from adelecli.training import runfolder
@@ -95,7 +96,7 @@ def export(
     """
     started = time.monotonic()
     chosen = read_keywords(ExportOptions, options)
-    target = Path(out)
+    target = refuse_address(out)
     if target.exists() and not chosen.overwrite:
         raise OutputError("exists already", path=target, remedy="pass --overwrite or another --out")
     if target.exists() and (target.is_dir() or target.suffix.lower() != ".onnx"):

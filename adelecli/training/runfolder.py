@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from adelecli.errors import ConfigError, InputError, OutputError, RunInterrupt
-from adelecli.replacement import write_text
+from adelecli.replacement import refuse_address, write_text
 from adelecli.version import __version__, find_versions
 
 if TYPE_CHECKING:
@@ -46,7 +46,8 @@ def naming_interruption(folder: Path) -> Iterator[None]:
 
 
 def make_run_folder(out: Path, name: str) -> Path:
-    """A new folder ``out/<time>-<name>``. Raises ``OutputError`` where it cannot be made."""
+    """A new folder ``out/<time>-<name>``. Raises ``OutputError`` where it cannot be made, or is an address."""
+    refuse_address(out)
     folder = out / f"{time.strftime('%Y%m%d-%H%M%S')}-{name}"
     number = 1
     while folder.exists():

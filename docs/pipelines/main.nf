@@ -3,6 +3,7 @@
 //     nextflow run main.nf --batches '/data/*' --model /models/adele.onnx --out /results
 //
 // A batch is a folder that holds images/ and masks/. A task works in a folder of its own, so a stopped one starts anew.
+// A path that matches nothing is an error: without checkIfExists a workflow of no tasks would be a success.
 
 params.batches = 'batches/*'
 params.model   = 'weights/adele.onnx'
@@ -29,7 +30,7 @@ process CORRECT {
     """
     code=0
     adele correct ${batch}/masks --images ${batch}/images --model ${model} --out ${batch.name}.zarr \\
-        --workers ${task.cpus} --max-ram ${task.memory.toGiga()}G --report ${batch.name}.json \\
+        --workers ${task.cpus} --max-ram ${task.memory.toGiga() - 1}G --report ${batch.name}.json \\
         --log-json ${batch.name}.jsonl --quiet || code=\$?
     # 3 and 4: some cases failed or were quarantined; they stand in the report, the others are published
     [ \$code -eq 3 ] || [ \$code -eq 4 ] || exit \$code
@@ -38,6 +39,7 @@ process CORRECT {
 
 process VERIFY {
     tag "${store.name}"
+    publishDir params.out, mode: 'copy'
 
     input:
     tuple path(store), path(journal)  // the journal is found beside the store
@@ -52,6 +54,6 @@ process VERIFY {
 }
 
 workflow {
-    CORRECT(channel.fromPath(params.batches, type: 'dir'), file(params.model))
+    CORRECT(channel.fromPath(params.batches, type: 'dir', checkIfExists: true), file(params.model, checkIfExists: true))
     VERIFY(CORRECT.out.store)
 }

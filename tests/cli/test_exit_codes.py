@@ -96,6 +96,7 @@ def test_a_call_ends_with_its_code_and_its_answer(adele, site: Path, tmp_path: P
     else:
         validate(ended.out, call.command)
         assert "Traceback" not in ended.err
+    assert not list(tmp_path.glob("*:"))  # no folder named `s3:` either, where an address was to be written to
 
 
 def test_every_command_has_a_schema_and_every_code_a_call() -> None:

@@ -8,8 +8,10 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
+from small_stores import make_store
 
 from adelecli.errors import (
     AdeleError,
@@ -99,6 +101,42 @@ def test_a_missing_extra_is_told_in_one_line(adele, replace) -> None:
     assert ended.code == 2
     assert "torch is not installed" in ended.err
     assert "adele[train]" in ended.err
+
+
+BASE_ONLY = """
+import sys
+for library in ("torch", "monai", "onnx", "onnxscript", "safetensors", "starlette", "uvicorn"):
+    sys.modules[library] = None  # as if it were not installed
+import adelecli
+from adelecli.cli.app import main
+"""
+
+
+@pytest.mark.parametrize("command", ["train", "export", "demo", "bench", "review"])
+def test_without_its_extra_a_command_refuses_everywhere_alike(command: str, tmp_path: Path, tmp_path_factory) -> None:
+    """The line, the object and the last line of the log have one code; the function raises it; nothing is left behind."""
+    (tmp_path / "masks").mkdir()
+    store = [str(make_store(tmp_path_factory.mktemp("data"), images=False).path)] if command == "review" else []
+    words = [command, *store, "--json", "--log-json", "log.jsonl"]
+    code = f"{BASE_ONLY}sys.argv[1:] = {words!r}\nmain()"
+    ended = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert ended.returncode == 2, ended.stderr
+    told = json.loads(ended.stdout)
+    extra = "review" if command == "review" else "train"
+    assert told["code"] == 2
+    assert f"need{'s' if command == 'review' else ''} the extra: pip install 'adele[{extra}]'" in told["error"]
+    last = json.loads((tmp_path / "log.jsonl").read_text().splitlines()[-1])
+    assert (last["event"], last["code"]) == ("failed", 2)
+    assert "is not installed" in last["message"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["log.jsonl", "masks"]
+    code = f"""{BASE_ONLY}
+try:
+    adelecli.{command}(*{store!r})
+except adelecli.ConfigError as error:
+    print(error)
+"""
+    called = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (called.returncode, called.stdout) == (0, told["error"] + "\n"), called.stderr
 
 
 def test_ctrl_c_is_130(adele, replace) -> None:

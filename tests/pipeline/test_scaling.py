@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import multiprocessing.synchronize
 import pickle
 import sys
 import threading
@@ -69,6 +70,30 @@ def test_worker_processes_make_the_store_of_one_process(cases) -> None:
     assert {"read", "segment", "write"} <= set(two.run.seconds)
     assert verify(cases.root / "two.zarr").exit_code == 0
     assert not list(cases.root.glob(".*"))
+
+
+def test_a_daemon_process_cannot_have_workers(cases) -> None:
+    """In a pool of multiprocessing, or Celery's, which is one of daemons: refused before a store is made; one process does the work."""
+    words = {"out": cases.root / "c.zarr", "model": cases.model}
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        with pytest.raises(ConfigError, match="`workers` is 2, and this process is a daemon"):
+            pool.apply(correct, (cases.masks,), {**words, "workers": 2})
+        assert not (cases.root / "c.zarr").exists()
+        assert pool.apply(correct, (cases.masks,), words).exit_code == 3
+
+
+def test_without_shared_memory_workers_are_refused(cases, monkeypatch) -> None:
+    """Where a lock cannot be made (a container without /dev/shm), before a store is made."""
+
+    def fail(*_: object, **__: object) -> None:
+        raise OSError(30, "Read-only file system")
+
+    monkeypatch.setattr(multiprocessing.synchronize.SemLock, "__init__", fail)
+    with pytest.raises(
+        ConfigError, match=r"shares no memory between processes \(.*Read-only file system\); give .* /dev/shm"
+    ):
+        correct(cases.masks, out=cases.root / "c.zarr", model=cases.model, workers=2)
+    assert not (cases.root / "c.zarr").exists()
 
 
 @pytest.mark.parametrize("batch", [1, 50, 1 << 20])
