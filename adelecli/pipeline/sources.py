@@ -36,6 +36,9 @@ class Source(Protocol):
     def read(self, case_id: str) -> Labels:
         """Label ids ``[Z, Y, X]`` on the source grid with their geometry; ``CaseError`` when they cannot be read."""
 
+    def locate(self, case_id: str) -> object:
+        """Where the labels of a case lie, for errors about them."""
+
     def read_table(self) -> ClassTable | None:
         """The classes as far as the source names them."""
 
@@ -56,6 +59,10 @@ class StoredLabels:
         """See ``Source``."""
         labels = self.store.read(case_id, self.name)
         return Labels(labels, restore_geometry(self.store.frame(case_id), labels.shape))
+
+    def locate(self, case_id: str) -> object:
+        """See ``Source``."""
+        return self.store.case_path(case_id)
 
     def read_table(self) -> ClassTable | None:
         """See ``Source``: the classes of the first case, since one model made them all."""
@@ -90,6 +97,10 @@ class LabelFiles:
         if mask is None:
             raise CaseError("has no mask", path=case_id)
         return read_labels(mask)
+
+    def locate(self, case_id: str) -> object:
+        """See ``Source``."""
+        return self.cases[case_id].mask if case_id in self.cases else case_id
 
     def read_table(self) -> ClassTable | None:
         """See ``Source``: ``labels.json`` or ``dataset.json`` beside the masks."""
