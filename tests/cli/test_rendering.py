@@ -15,7 +15,7 @@ from adelecli.benchmarking.records import BenchResult, Figure, Row, Table
 from adelecli.cli.findings import show_checkup, show_demo, show_description, show_training, show_verification
 from adelecli.cli.measurements import show_benchmark
 from adelecli.cli.rendering import encode_record, format_number, format_share
-from adelecli.cli.reports import show_conversion, show_corruption, show_evaluation, show_report
+from adelecli.cli.reports import describe_error_rate, show_conversion, show_corruption, show_evaluation, show_report
 from adelecli.pipeline.checkup import CheckedCase, Checkup, Estimate, Machinery
 from adelecli.pipeline.conversion import Conversion, ConvertedCase
 from adelecli.pipeline.corruption import CorruptedCase, CorruptionReport
@@ -79,6 +79,28 @@ def test_an_evaluation_shows_means_and_the_worst(make_case) -> None:
     assert "no prediction: d" in text
     assert "failed: c: other grid" in text
     assert "2 cases compared; mean Dice 0.700, mean IoU 0.550" in text
+
+
+def test_a_terminal_is_spared_what_it_was_told_before() -> None:
+    """Each failed case was told on stderr when it failed; a file that gets stdout alone has them all."""
+    conversion = Conversion("f", "corrected", tuple(ConvertedCase(str(n), error="damaged") for n in range(25)))
+    terminal = Console(file=io.StringIO(), width=160, force_terminal=True, highlight=False)
+    show_conversion(terminal, conversion)
+    lines = terminal.file.getvalue().splitlines()
+    assert [line.startswith("failed: ") for line in lines] == [True] * 10 + [False] * 2
+    assert lines[10] == "and 15 more failed, each told above; --json holds all"
+    assert sum(line[0] == "failed:" for line in read_shown(show_conversion, conversion)) == 25
+    report = CorruptionReport(
+        "omit", 0, {}, tuple(CorruptedCase(str(n), error="damaged") for n in range(25)), {}, None, None
+    )
+    show_corruption(terminal, report, Path("noisy"))  # it is silent while it works
+    assert terminal.file.getvalue().count("failed: ") == 10 + 25
+
+
+def test_a_label_error_without_changes_has_no_ratio() -> None:
+    """Nothing mended is nothing to compare with."""
+    line = describe_error_rate(ErrorRate(0.1, 0.1, None, 0.0, 0, 0, 0, None))
+    assert line == "label error 10.0 % before, 10.0 % after; of 0 changed voxels 0 were mended and 0 broken"
 
 
 def test_a_corruption_shows_its_strength() -> None:
