@@ -7,13 +7,19 @@ from typing import TYPE_CHECKING
 from adelecli.cli.rendering import format_number, format_share, show_line, show_table, show_tree, simplify_record
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from rich.console import Console
 
     import adelecli
+    from adelecli.pipeline.checkup import CheckedCase
     from adelecli.pipeline.verification import Verification
     from adelecli.showcase.results import DemoResult
     from adelecli.training.exporter import ExportResult
     from adelecli.training.trainer import TrainResult
+
+LISTED = 12
+"""How many labels are listed before the others are only counted."""
 
 
 def show_training(console: Console, result: TrainResult) -> None:
@@ -75,8 +81,8 @@ def show_checkup(console: Console, checkup: adelecli.Checkup) -> None:
             "x".join(f"{size:.3g}" for size in reversed(case.spacing_mm or ())) or "-",
             case.axes or "-",
             f"{case.open_slices} of {case.slices}",
-            ", ".join(case.labels) or "-",
-            ", ".join(path.rpartition("/")[2] for path in (*case.images, case.mask or "no mask")),
+            _list_labels(list(case.labels)),
+            _list_files(case),
         )
         for case in checkup.cases
     )
@@ -86,21 +92,49 @@ def show_checkup(console: Console, checkup: adelecli.Checkup) -> None:
             show_line(console, f"failed: {case.id}: {case.error}")
         for concern in case.concerns:
             show_line(console, f"look at: {case.id}: {concern}")
-    counts = ((number, checkup.names.get(number, "-"), f"{count:,}") for number, count in checkup.labels.items())
-    show_table(console, "Labels", ("id", "name", "voxels"), counts)
+    _show_labels(console, checkup)
     for notice in checkup.notices:
         show_line(console, f"note: {notice}")
     _show_estimate(console, checkup)
 
 
+def _list_labels(labels: Sequence[str]) -> str:
+    """Ids of labels; of many the first and the last, since an image taken for a mask holds hundreds."""
+    if len(labels) > LISTED:
+        return f"{', '.join(labels[: LISTED - 1])}, ..., {labels[-1]} ({len(labels)} labels)"
+    return ", ".join(labels) or "-"
+
+
+def _list_files(case: CheckedCase) -> str:
+    """Names of the files; one that image and mask share is said once."""
+    paths = (*case.images, *([] if case.mask is None else [case.mask]))
+    return ", ".join(dict.fromkeys(path.rpartition("/")[2] for path in paths)) or "-"
+
+
+def _show_labels(console: Console, checkup: adelecli.Checkup) -> None:
+    """Voxels of each label; of those that have no name only the first few."""
+    nameless = [number for number in checkup.labels if number not in checkup.names]
+    hidden = set(nameless[LISTED:])
+    counts = (
+        (number, checkup.names.get(number, "-"), f"{count:,}")
+        for number, count in checkup.labels.items()
+        if number not in hidden
+    )
+    show_table(console, "Labels", ("id", "name", "voxels"), counts)
+    if hidden:
+        show_line(console, f"and {len(hidden)} more labels without a name, up to {nameless[-1]}")
+
+
 def _show_estimate(console: Console, checkup: adelecli.Checkup) -> None:
     estimate, machinery = checkup.estimate, checkup.machinery
-    cuda = f"needs CUDA {machinery.cuda}" if machinery.cuda else "has no CUDA"
-    build = f"onnxruntime {machinery.onnxruntime} ({', '.join(machinery.packages) or 'package not known'}) {cuda}"
+    cuda = f"for CUDA {machinery.cuda}" if machinery.cuda else "without CUDA"
+    build = (
+        f"onnxruntime {machinery.onnxruntime} ({', '.join(machinery.packages) or 'package not known'}), built {cuda}"
+    )
     show_line(console, machinery.problem or build)
     if machinery.model is not None:
-        time = "-" if estimate.seconds is None else f"about {estimate.seconds:,.0f} s"
-        memory = "-" if estimate.memory_mb is None else f"{estimate.memory_mb:,} MB"
+        time = "time not known" if estimate.seconds is None else f"about {estimate.seconds:,.0f} s"
+        memory = "not known" if estimate.memory_mb is None else f"{estimate.memory_mb:,} MB"
         show_line(console, f"{machinery.model} on {machinery.device}: {time} in one process, memory {memory}")
     disk = f"disk about {estimate.disk_mb:,} MB, and {estimate.scratch_mb:,} MB while it runs; free {estimate.free_mb:,} MB"
     failed = sum(case.error is not None for case in checkup.cases)

@@ -126,10 +126,10 @@ def show_evaluation(console: Console, evaluation: Evaluation) -> None:
 
 def describe_error_rate(rate: ErrorRate) -> str:
     """How wrong labels were and are, in one line."""
+    ratio = "" if rate.broken_per_fixed is None else f" ({rate.broken_per_fixed:.2f} broken for each mended)"
     return (
         f"label error {format_share(rate.error_before)} before, {format_share(rate.error_after)} after; "
-        f"of {rate.changed:,} changed voxels {rate.fixed:,} were mended and {rate.broken:,} broken "
-        f"({format_number(rate.broken_per_fixed, 2)} broken for each mended)"
+        f"of {rate.changed:,} changed voxels {rate.fixed:,} were mended and {rate.broken:,} broken{ratio}"
     )
 
 
@@ -139,7 +139,7 @@ def show_corruption(console: Console, corruption: CorruptionReport, out: Path) -
     show_table(
         console, f"Noise {corruption.noise}, seed {corruption.seed}", ("class", "IoU with the clean labels"), rows
     )
-    _show_failures(console, corruption.cases)
+    _show_failures(console, corruption.cases, told=False)
     written = sum(case.error is None for case in corruption.cases)
     measures = f"mean IoU {format_number(corruption.mean_iou)}, label error {format_share(corruption.label_error)}"
     show_line(console, f"{written} masks in {out}; {measures}")
@@ -153,7 +153,11 @@ def show_conversion(console: Console, conversion: Conversion) -> None:
     show_line(console, f"{files} files of {cases} cases ({conversion.which}) in {conversion.out}")
 
 
-def _show_failures(console: Console, cases: Iterable[Fallible]) -> None:
-    for case in cases:
-        if case.error is not None:
-            show_line(console, f"failed: {case.id}: {case.error}")
+def _show_failures(console: Console, cases: Iterable[Fallible], *, told: bool = True) -> None:
+    """Every failed case with its error; on a terminal, where each was ``told`` when it failed, no more than fit on a screen."""
+    failed = [case for case in cases if case.error is not None]
+    shown = failed[:QUEUE] if told and console.is_terminal else failed
+    for case in shown:
+        show_line(console, f"failed: {case.id}: {case.error}")
+    if len(shown) < len(failed):
+        show_line(console, f"and {len(failed) - len(shown)} more failed, each told above; --json holds all")

@@ -48,7 +48,7 @@ def _show_page(console: Console, page: adelecli.Page) -> None:
     "--export", type=options.FILE, metavar="FILE.csv", help="Write the decisions made so far there, and serve nothing."
 )
 def review(store: Path, *, progress: Callback, **given: Any) -> Outcome:
-    """Look at corrections case by case, worst first, and accept or reject them.
+    """Accept or reject corrections case by case, worst first.
 
     Serves a page on this machine alone, at an address that works once. A rejected case gets its original labels back at once; every
     decision is kept beside the store.

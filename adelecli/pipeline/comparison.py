@@ -147,11 +147,13 @@ def _judge_case(name: str, pair: _Pair, progress: Callback) -> _Judged:
 
 def _compare(name: str, pair: _Pair) -> _Judged:
     prediction, reference = _read_both(name, pair)
-    _check_grid(prediction, reference, pair.ids[name])
+    there, here = pair.prediction.locate(pair.ids[name]), pair.reference.locate(name)
+    _check_grid(prediction, reference, there)
     before = _read_before(name, pair, reference)
     arrays = [labels.array for labels in (prediction, reference, before) if labels is not None]
     table = pair.table or collect_classes(arrays)
-    predicted, true = (table.encode(labels.array, path=name, remedy=_NO_CLASS) for labels in (prediction, reference))
+    predicted = table.encode(prediction.array, path=there, remedy=_NO_CLASS)
+    true = table.encode(reference.array, path=here, remedy=_NO_CLASS)
     geometry = reference.geometry
     scores = tuple(_score_classes(predicted, true, table, geometry))
     error = None
@@ -178,11 +180,11 @@ def _read_both(name: str, pair: _Pair) -> tuple[Labels, Labels]:
     return prediction, reference
 
 
-def _check_grid(labels: Labels, reference: Labels, name: str) -> None:
+def _check_grid(labels: Labels, reference: Labels, place: object) -> None:
     difference = reference.geometry.describe_difference(labels.geometry)
     if difference is not None:
         raise CaseError(
-            f"does not lie on the grid of its reference: {difference}", path=name, remedy="resample one of them"
+            f"does not lie on the grid of its reference: {difference}", path=place, remedy="resample one of them"
         )
 
 
@@ -197,7 +199,7 @@ def _read_before(name: str, pair: _Pair, reference: Labels) -> Labels | None:
             "has no labels from before the correction", path=name, remedy="correct --before, or leave it out"
         )
     labels = pair.before.read(noisy, reference.geometry)
-    _check_grid(labels, reference, noisy)
+    _check_grid(labels, reference, pair.before.locate(noisy))
     return labels
 
 

@@ -20,6 +20,7 @@ from adelecli.pipeline.records import choose_exit_code
 from adelecli.progress import Callback, Progress, ignore_progress
 from adelecli.replacement import write_text
 from adelecli.store.collection import open_store
+from adelecli.volumes.extras import require_writer
 from adelecli.volumes.geometry import Geometry, make_raster_geometry
 from adelecli.volumes.writing import write_image, write_labels
 
@@ -115,6 +116,7 @@ def convert(
     >>> convert("cleaned.zarr", out="cleaned")  # doctest: +SKIP
     """
     chosen = read_keywords(ConvertOptions, options)
+    require_writer(chosen.format)
     opened = open_store(Path(store))
     ids = match_ids(opened.case_ids(), chosen.cases)
     folder = open_folder(Path(out), source=Path(store), overwrite=True)

@@ -179,9 +179,7 @@ def _open_session(options: CheckOptions, progress: Callback) -> Session | None:
     if not found:
         return None
     batch = CorrectOptions(model=options.model, device=options.device)
-    session = open_session(batch, progress, None)
-    session.begin()
-    return session
+    return open_session(batch, progress, None)  # not begun: its notices stand in the answer, and are not told twice
 
 
 def _count_labels(labels: NDArray[np.unsignedinteger]) -> dict[str, int]:

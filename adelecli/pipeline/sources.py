@@ -40,6 +40,9 @@ class Source(Protocol):
         A file that leaves out empty slices is placed on the grid ``onto``, where it lies on it.
         """
 
+    def locate(self, case_id: str) -> object:
+        """Where the labels of a case lie, for errors about them."""
+
     def read_table(self) -> ClassTable | None:
         """The classes as far as the source names them."""
 
@@ -60,6 +63,10 @@ class StoredLabels:
         """See ``Source``."""
         labels = self.store.read(case_id, self.name)
         return Labels(labels, restore_geometry(self.store.frame(case_id), labels.shape))
+
+    def locate(self, case_id: str) -> object:
+        """See ``Source``."""
+        return self.store.case_path(case_id)
 
     def read_table(self) -> ClassTable | None:
         """See ``Source``: the classes of the first case, since one model made them all."""
@@ -94,6 +101,10 @@ class LabelFiles:
         if mask is None:
             raise CaseError("has no mask", path=case_id)
         return read_labels(mask, onto=onto)
+
+    def locate(self, case_id: str) -> object:
+        """See ``Source``."""
+        return self.cases[case_id].mask if case_id in self.cases else case_id
 
     def read_table(self) -> ClassTable | None:
         """See ``Source``: ``labels.json`` or ``dataset.json`` beside the masks."""

@@ -149,8 +149,8 @@ class Store:
             return self.case_path(case) / "labels" / name / "0"
         if name in form.maps:
             return self.case_path(case) / "maps" / name
-        held = ", ".join([*form.labels, *form.maps])
-        raise CaseError(f"holds no {name!r}", path=self.case_path(case), remedy=f"it holds {held}")
+        remedy = f"it holds {', '.join([*form.labels, *form.maps])}; only --confidence-maps makes maps of confidence"
+        raise CaseError(f"holds no {name!r}", path=self.case_path(case), remedy=remedy)
 
     def shape(self, case: str, name: str | None = None) -> Shape:
         """``(Z, Y, X)`` of the case's label image ``name`` (of the first one by default), without reading a voxel."""

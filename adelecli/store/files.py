@@ -71,12 +71,14 @@ def remove_draft(draft: Path) -> None:
 
 
 def remove_stale_drafts(store: Path) -> None:
-    """Delete drafts whose process has died: on this host by asking for the process, elsewhere by an age of a week."""
+    """Delete drafts whose process has died (on this host by asking for the process, elsewhere by an age of a week), and an empty folder."""
     folder = draft_folder(store)
     _refuse_link(folder)
     for draft in list(folder.iterdir()) if folder.is_dir() else []:
         if _is_stale(draft):
             remove_draft(draft)
+    with suppress(OSError):  # empty already: a worker was killed after it made the folder, or between its drafts
+        folder.rmdir()
 
 
 def _is_stale(draft: Path) -> bool:

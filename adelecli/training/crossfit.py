@@ -29,7 +29,7 @@ from adelecli.training.relabelling import predict_probabilities
 from adelecli.training.settings import CorrectionSettings, LossSettings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -74,6 +74,8 @@ def measure_noise(experiment: Experiment, start: Callable[[Experiment], Learner]
         if all(entry.judged for entry in noise.classes):
             break
     write_noise(folder, noise)
+    for line in describe_errors(experiment.names[1:], noise):
+        experiment.progress(Progress("noise", notice=line))
     _tell_bias(experiment, noise)
     tell_omissions(experiment, noise)
     return noise
@@ -251,6 +253,14 @@ def choose_cases(cases: NDArray[np.intp], trusted: NDArray[np.bool_], limit: int
 def _spread(cases: NDArray[np.intp], limit: int) -> NDArray[np.intp]:
     count = min(len(cases), limit)
     return cases[np.linspace(0, len(cases) - 1, count).round().astype(np.intp)] if count else cases[:0]
+
+
+def describe_errors(names: Sequence[str], noise: Noise) -> Iterator[str]:
+    """A line for each class of ``names`` that looks noisy; of the others the end of the training tells why they are left alone."""
+    for name, entry in zip(names, noise.classes, strict=True):
+        if entry.judged and entry.noisy:
+            error, low, high = (f"{100 * share:.0f}" for share in (entry.error, entry.low, entry.high))
+            yield f"class {name}: label error of about {error} % (90 % interval: {low} to {high} %)"
 
 
 def _tell_bias(experiment: Experiment, noise: Noise) -> None:

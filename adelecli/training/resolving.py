@@ -6,6 +6,8 @@ name their path: a misspelt option that is ignored would be a wrong experiment.
 
 from __future__ import annotations
 
+import difflib
+import re
 import tomllib
 from typing import TYPE_CHECKING
 
@@ -95,7 +97,32 @@ def _convert(values: dict[str, object], path: Path | None) -> Settings:
     try:
         return msgspec.convert(values, Settings)
     except msgspec.ValidationError as error:
-        raise ConfigError(str(error), path=path, remedy="see `adele train --help` and docs/settings.md") from None
+        raise _explain(error, path) from None
+
+
+def _explain(error: msgspec.ValidationError, path: Path | None) -> ConfigError:
+    """The library's sentence as one about a setting, with the settings that a misspelt one could have been."""
+    message, _, place = str(error).partition(" - at ")
+    parent = place.strip("`").removeprefix("$").removeprefix(".")
+    unknown = re.search(r"unknown field `([^`]+)`", message)
+    if unknown is None:
+        fact = f"setting {parent}: {message[0].lower()}{message[1:]}" if parent else message
+        return ConfigError(fact, path=path, remedy="docs/settings.md tells what each setting takes")
+    known = _list_settings(msgspec.to_builtins(Settings()))
+    name = f"{parent}.{unknown[1]}".removeprefix(".")
+    # A table's name is forgotten as easily as a letter: `lr` for `optimiser.lr`.
+    same = [one for one in known if one.rpartition(".")[2] == unknown[1]]
+    like = difflib.get_close_matches(name, known, n=3, cutoff=0.85)
+    meant = same or like or [one for one in known if parent and one.startswith(f"{parent}.")][:12]
+    remedy = f"did you mean {', '.join(meant)}?" if meant else "docs/settings.md lists all settings"
+    return ConfigError(f"there is no setting {name!r}", path=path, remedy=remedy)
+
+
+def _list_settings(values: dict[str, object], prefix: str = "") -> list[str]:
+    names: list[str] = []
+    for key, value in values.items():
+        names += _list_settings(value, f"{prefix}{key}.") if isinstance(value, dict) and value else [f"{prefix}{key}"]
+    return names
 
 
 def _without_none(value: object) -> object:

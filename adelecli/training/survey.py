@@ -120,7 +120,7 @@ def _look_at(case: Case, table: ClassTable | None, settings: DataSettings) -> tu
     check_finite(volume.array, path=case.images[0])
     if table is not None:
         where = "labels.json beside the masks, or with all others in" if settings.classes is None else "the setting"
-        table.encode(labels.array, remedy=f"relabel it, or name it in {where} `data.classes`")
+        table.encode(labels.array, path=case.mask, remedy=f"relabel it, or name it in {where} `data.classes`")
     canonical = volume.geometry.to_canonical(volume.array)
     ids = np.unique(labels.array)
     ignore = table.ignore if table is not None else IGNORE if settings.ignore is None else settings.ignore

@@ -8,7 +8,9 @@ from __future__ import annotations
 from importlib import import_module
 from typing import Any
 
-from adelecli.errors import CaseError
+from adelecli.errors import CaseError, ConfigError
+
+_WRITERS = {"nrrd": ("SimpleITK", "itk"), "mha": ("SimpleITK", "itk"), "dicom-seg": ("highdicom", "dicom")}
 
 
 def load_extra(module: str, extra: str, path: object = None) -> Any:
@@ -21,3 +23,12 @@ def load_extra(module: str, extra: str, path: object = None) -> Any:
             path=path,
             remedy=f"pip install 'adele[{extra}]'",
         ) from error
+
+
+def require_writer(form: str) -> None:
+    """Raise ConfigError when files of the format ``form`` need an extra that is not installed: every case would fail alike."""
+    if form in _WRITERS:
+        try:
+            load_extra(*_WRITERS[form])
+        except CaseError as error:
+            raise ConfigError(f"{form} {error.fact}", remedy=error.remedy) from error

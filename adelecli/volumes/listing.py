@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -115,9 +116,25 @@ def list_entries(place: Path, what: str, remote: Remote | None = None) -> list[E
         paths = list_folder(place)
         entries = [entry for path in paths if (entry := _name_entry(path)) is not None]
         entries += _list_loose_dicom(place, [path for path in paths if path.is_file() and is_dicom(path)])
+    if not entries and not place.is_dir():
+        raise InputError("has an unknown ending", path=place, remedy=expected)
     if not entries:
-        raise InputError(f"holds no {what}" if place.is_dir() else "has an unknown ending", path=place, remedy=expected)
+        below = _find_below(place)
+        raise InputError(
+            f"holds no {what}" if below is None else f"holds no {what} itself, but its folder {below} may",
+            path=place,
+            remedy=expected if below is None else f"name the folder in which the {what} lie",
+        )
     return sorted(entries, key=lambda entry: entry.path)
+
+
+def _find_below(place: Path) -> str | None:
+    """The first folder in ``place`` that holds files that could be read, for somebody who named one folder too few."""
+    for folder in list_folder(place):
+        with suppress(InputError):  # a folder that cannot be listed is no help
+            if folder.is_dir() and any(_name_entry(path) is not None for path in list_folder(folder)):
+                return folder.name
+    return None
 
 
 def enter_folder(place: Path, names: Sequence[str]) -> Path:

@@ -221,4 +221,6 @@ def _refuse_values(
         return
     where = ", ".join(f"{axis}={index}" for axis, index in zip("zyx", first, strict=True))
     found = f"label {array[first].item()} at {where} {fact} ({count} such voxels)"
-    raise CaseError(found, path=path, remedy="save the mask with integer labels")
+    raise CaseError(
+        found, path=path, remedy="save the mask with integer labels, or, if this is an image, exchange masks and images"
+    )

@@ -12,10 +12,11 @@ import pytest
 from rich.console import Console
 
 from adelecli.benchmarking.records import BenchResult, Figure, Row, Table
-from adelecli.cli.findings import show_demo, show_description, show_training, show_verification
+from adelecli.cli.findings import show_checkup, show_demo, show_description, show_training, show_verification
 from adelecli.cli.measurements import show_benchmark
 from adelecli.cli.rendering import encode_record, format_number, format_share
-from adelecli.cli.reports import show_conversion, show_corruption, show_evaluation, show_report
+from adelecli.cli.reports import describe_error_rate, show_conversion, show_corruption, show_evaluation, show_report
+from adelecli.pipeline.checkup import CheckedCase, Checkup, Estimate, Machinery
 from adelecli.pipeline.conversion import Conversion, ConvertedCase
 from adelecli.pipeline.corruption import CorruptedCase, CorruptionReport
 from adelecli.pipeline.description import RunDescription
@@ -80,6 +81,28 @@ def test_an_evaluation_shows_means_and_the_worst(make_case) -> None:
     assert "2 cases compared; mean Dice 0.700, mean IoU 0.550" in text
 
 
+def test_a_terminal_is_spared_what_it_was_told_before() -> None:
+    """Each failed case was told on stderr when it failed; a file that gets stdout alone has them all."""
+    conversion = Conversion("f", "corrected", tuple(ConvertedCase(str(n), error="damaged") for n in range(25)))
+    terminal = Console(file=io.StringIO(), width=160, force_terminal=True, highlight=False)
+    show_conversion(terminal, conversion)
+    lines = terminal.file.getvalue().splitlines()
+    assert [line.startswith("failed: ") for line in lines] == [True] * 10 + [False] * 2
+    assert lines[10] == "and 15 more failed, each told above; --json holds all"
+    assert sum(line[0] == "failed:" for line in read_shown(show_conversion, conversion)) == 25
+    report = CorruptionReport(
+        "omit", 0, {}, tuple(CorruptedCase(str(n), error="damaged") for n in range(25)), {}, None, None
+    )
+    show_corruption(terminal, report, Path("noisy"))  # it is silent while it works
+    assert terminal.file.getvalue().count("failed: ") == 10 + 25
+
+
+def test_a_label_error_without_changes_has_no_ratio() -> None:
+    """Nothing mended is nothing to compare with."""
+    line = describe_error_rate(ErrorRate(0.1, 0.1, None, 0.0, 0, 0, 0, None))
+    assert line == "label error 10.0 % before, 10.0 % after; of 0 changed voxels 0 were mended and 0 broken"
+
+
 def test_a_corruption_shows_its_strength() -> None:
     """A family's name says nothing about its strength: the measured overlap does."""
     report = CorruptionReport("adele-de", 0, {}, (CorruptedCase("a", "a.nii"),), {"lesion": 0.612}, 0.612, 0.388)
@@ -93,6 +116,56 @@ def test_a_conversion_counts_its_files() -> None:
     conversion = Conversion("files", "corrected", (ConvertedCase("a", ("1", "2")), ConvertedCase("b", error="damaged")))
     lines = read_shown(show_conversion, conversion)
     assert lines == [["failed:", "b:", "damaged"], ["2", "files", "of", "1", "cases", "(corrected)", "in", "files"]]
+
+
+def _check(*cases: CheckedCase, labels: dict[str, int], names: dict[str, str]) -> Checkup:
+    return Checkup(
+        cases,
+        labels,
+        names,
+        Estimate(None, None, None, 1, 0, 9),
+        Machinery("m.onnx", "cpu", "1.31", ("ort",), "", None),
+    )
+
+
+def test_a_check_names_a_shared_file_name_once_and_claims_no_missing_mask() -> None:
+    """Image and mask mostly share a name; of a case that does not pair nothing is known but its error."""
+    told = _check(
+        CheckedCase("a", ("i/a.nii",), "m/a.nii", labels={"0": 5, "1": 3}),
+        CheckedCase("b", ("i/b_0000.nii",), "m/b.nii"),
+        CheckedCase("c", error="m/c.nii: has no image in i"),
+        labels={"0": 5, "1": 3},
+        names={"0": "background", "1": "lesion"},
+    )
+    lines = {line[0]: line for line in read_shown(show_checkup, told)}
+    assert lines["a"][-2:] == ["1", "a.nii"]
+    assert lines["b"][-2:] == ["b_0000.nii,", "b.nii"]
+    assert lines["c"][-2:] == ["-", "-"]
+    assert lines["m.onnx"] == [
+        "m.onnx",
+        "on",
+        "cpu:",
+        "time",
+        "not",
+        "known",
+        "in",
+        "one",
+        "process,",
+        "memory",
+        "not",
+        "known",
+    ]
+
+
+def test_a_check_of_an_image_taken_for_a_mask_stays_short() -> None:
+    """Its hundreds of grey values are counted; labels with a name are all listed, however many."""
+    labels = {str(number): 7 for number in range(300)}
+    named = {str(number): f"organ{number}" for number in range(0, 300, 10)}
+    lines = read_shown(show_checkup, _check(CheckedCase("a", (), "a.nii", labels=labels), labels=labels, names=named))
+    assert "10, ..., 299 (300 labels)" in " ".join(lines[2])
+    assert sum(line[1].startswith("organ") for line in lines if line[-1] == "7") == 30
+    assert sum(line[1] == "-" for line in lines if line[-1] == "7") == 12
+    assert "and 258 more labels without a name, up to 299" in [" ".join(line) for line in lines]
 
 
 def test_a_verification_lists_its_findings() -> None:

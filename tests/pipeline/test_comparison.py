@@ -90,8 +90,23 @@ def test_a_case_that_cannot_be_compared_is_told_and_the_others_are_scored(two_ca
     """Another grid is an error of that case; the means are over the rest; exit code 3."""
     write_nifti(truth / "b.nii.gz", make_truth()[:, :, :9])
     evaluation = evaluate(two_cases.masks, truth)
-    assert "does not lie on the grid of its reference" in str(evaluation.cases[1].error)
+    assert f"{two_cases.masks / 'b.nii.gz'}: does not lie on the grid of its reference" in str(
+        evaluation.cases[1].error
+    )
     assert (evaluation.exit_code, evaluation.iou, evaluation.classes[0].cases) == (3, 0.75, 1)
+
+
+def test_a_label_in_no_class_is_told_with_the_file_that_holds_it(two_cases, truth) -> None:
+    """Of two files that are compared one is to be mended; the id of the case would not say which."""
+    wrong = make_truth()
+    wrong[0, 0, 0] = 9
+    write_nifti(truth / "a.nii.gz", wrong)
+    write_nifti(two_cases.masks / "b.nii.gz", wrong)
+    names = truth / "names.json"
+    names.write_text('{"0": "background", "1": "lesion", "2": "vessel"}')
+    errors = [str(case.error) for case in evaluate(two_cases.masks, truth, classes=names).cases]
+    assert errors[0].startswith(f"{truth / 'a.nii.gz'}: label 9 (1 voxels")
+    assert errors[1].startswith(f"{two_cases.masks / 'b.nii.gz'}: label 9 (1 voxels")
 
 
 def test_a_class_on_one_side_only_has_no_distance(data) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import nibabel as nib
@@ -86,6 +87,25 @@ def test_labels_of_a_plain_zarr_come_back_as_one_file_that_is_read_as_what_they_
     assert [Path(file).name for file in case.files] == ["p.tif"]
     np.testing.assert_array_equal(read_labels(tmp_path / "files" / "p.tif").array, make_truth())
     assert evaluate(tmp_path / "files", data.masks).cases[0].error is None
+
+
+def test_a_format_without_its_library_is_refused_once_and_before_anything_is_written(
+    store, tmp_path, monkeypatch
+) -> None:
+    """Every case would fail alike: one line with the extra, as for torch, and not two for each case."""
+    monkeypatch.setitem(sys.modules, "SimpleITK", None)
+    with pytest.raises(ConfigError, match=r"^mha needs SimpleITK, which is not installed; pip install 'adele\[itk\]'$"):
+        convert(store, out=tmp_path / "mha", format="mha")
+    assert not (tmp_path / "mha").exists()
+    assert convert(store, out=tmp_path / "nifti", format="nifti").exit_code == 0
+
+
+def test_a_store_without_confidence_says_how_to_get_one(data, tmp_path) -> None:
+    """That the map is not there is half of the answer."""
+    data.add("a")
+    correct(data.masks, out=data.out, model=data.model)
+    error = convert(data.out, out=tmp_path / "sure", which="confidence").cases[0].error
+    assert str(error).endswith("it holds original, corrected, change; only --confidence-maps makes maps of confidence")
 
 
 def test_existing_files_need_overwrite(store, tmp_path) -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from adelecli.errors import OutputError
 from adelecli.store import files
+from adelecli.store.layout import draft_folder
 
 
 def make_folder(path: Path, text: str) -> Path:
@@ -71,6 +72,14 @@ def test_drafts_of_the_dead_are_removed_and_of_the_living_kept(tmp_path: Path) -
     os.utime(ancient, (0, 0))
     files.remove_stale_drafts(store)
     assert {path.name for path in mine.parent.iterdir()} == {mine.name, elsewhere.name, "unknown"}
+
+
+def test_an_empty_folder_for_drafts_is_removed_too(tmp_path: Path) -> None:
+    """A worker that is killed between making the folder and its first draft leaves nothing to ask for."""
+    folder = draft_folder(tmp_path / "c.zarr")
+    folder.mkdir()
+    files.remove_stale_drafts(tmp_path / "c.zarr")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_the_folder_for_drafts_goes_with_the_last_draft(tmp_path: Path) -> None:

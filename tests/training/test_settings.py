@@ -43,8 +43,11 @@ def test_later_layers_outrank_earlier_ones(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("text", "place"),
-    [("[loss]\nwieght = 1", "$.loss"), ("[network]\ndepth = 1", "$.network.depth"), ("epoch = 1", "epoch"),
-     ("[optimiser]\nlr = -1", "$.optimiser.lr"), ("epochs = 'x'", "$.epochs")],
+    [("[loss]\nwieght = 1", "no setting 'loss.wieght'; did you mean loss.weight?"),
+     ("[network]\ndepth = 1", "setting network.depth: expected `int` >= "),
+     ("epoch = 1", "no setting 'epoch'; did you mean epochs"),
+     ("[optimiser]\nlr = -1", "setting optimiser.lr: expected"),
+     ("epochs = 'x'", "setting epochs: expected `int`")],
 )  # fmt: skip
 def test_unknown_or_wrong_keys_name_their_path(tmp_path: Path, text: str, place: str) -> None:
     """A misspelt key or a value out of range is an error with the file and the path in it."""
@@ -54,6 +57,18 @@ def test_unknown_or_wrong_keys_name_their_path(tmp_path: Path, text: str, place:
         resolve_settings(config=file)
     assert place in str(caught.value)
     assert str(file) in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("override", "line"),
+    [("lr=3", "there is no setting 'lr'; did you mean optimiser.lr?"),
+     ("noise.estimate=false", "there is no setting 'noise.estimate'; did you mean noise.enabled, noise.steps, noise.cases?")],
+)  # fmt: skip
+def test_a_setting_that_is_not_there_is_told_with_those_that_are(override: str, line: str) -> None:
+    """Without its table, or with another name in the right table: the remedy is a name that works."""
+    with pytest.raises(ConfigError) as caught:
+        resolve_settings(overrides=(override,))
+    assert str(caught.value) == line
 
 
 @pytest.mark.parametrize("override", ["nonsense", "=1", "loss.nope=1"])

@@ -84,6 +84,13 @@ def test_a_data_set_that_names_255_has_it_as_a_class(tmp_path: Path) -> None:
     assert (survey.table.ids, survey.table.names, survey.table.ignore) == ((0, 255), ("background", "lesion"), None)
 
 
+def test_a_label_in_no_class_is_told_with_its_file(tmp_path: Path) -> None:
+    """A training says nothing else about a case that it leaves out."""
+    (tmp_path / "labels.json").write_text(json.dumps({"0": "background", "1": "lesion"}))
+    with pytest.raises(InputError, match=r"no usable case; the first: .*masks/0\.png: label 7 \(32 voxels"):
+        survey_pictures(tmp_path, 7)
+
+
 def test_a_picture_with_other_colours_is_named_before_anything_is_trained(tmp_path: Path) -> None:
     """One grey picture among coloured ones: the file, both counts, the way out; wherever in the list it stands."""
     with pytest.raises(

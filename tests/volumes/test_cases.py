@@ -238,6 +238,11 @@ def test_no_usable_input_says_what_to_do(tmp_path: Path) -> None:
         pair_cases(masks, tmp_path / "nowhere")
     with pytest.raises(InputError, match=r"empty: holds no masks; expected \.nii\.gz"):
         pair_cases(touch(tmp_path / "empty"))
+    touch(tmp_path / "above" / "study", "a.png")
+    with pytest.raises(
+        InputError, match=r"above: holds no masks itself, but its folder study may; name the folder in which"
+    ):
+        pair_cases(tmp_path / "above")
     with pytest.raises(InputError, match=r"empty: holds no images"):
         pair_cases(masks, tmp_path / "empty")
     with pytest.raises(InputError, match=r"none of its 1 masks has a usable image in .* that are there: z\.png; give"):

@@ -121,6 +121,15 @@ def test_values_that_are_no_labels_are_refused_with_their_place(save_volume: Sav
         read_labels(save_volume("a.nii.gz", block))
 
 
+def test_an_image_taken_for_a_mask_is_told_what_else_may_be_wrong(save_volume: Save) -> None:
+    """Images and masks are exchanged easily, and saving the image with integers would be the wrong remedy."""
+    path = save_volume("image.nii", np.full((2, 3, 4), 0.5, np.float32))
+    with pytest.raises(
+        CaseError, match=r"label 0\.5 at .* is not a whole number .* if this is an image, exchange masks and images"
+    ):
+        read_labels(path)
+
+
 def test_negative_integers_are_refused(save_volume: Save) -> None:
     """-1 in an int16 mask is an error, not class K-1."""
     block = np.zeros((2, 3, 4), np.int16)
