@@ -69,8 +69,9 @@ def draw_previews(viewer: Viewer, ids: Sequence[int], side: int = SIDE, planes: 
 
 def _draw_plane(viewer: Viewer, plane: Plane, index: int, ids: Sequence[int], side: int) -> Preview:
     view = viewer.view(plane, index)
-    box = frame_region(_find_foreground(view, ids))
-    size = fit_size(view.after[box].shape, viewer.pixel_size(plane), side)
+    pixel = viewer.pixel_size(plane)
+    box = frame_region(_find_foreground(view, ids), pixel)
+    size = fit_size(view.after[box].shape, pixel, side)
     layers = [Layer("after", to_uri(encode_labels(view.after[box], ids, size)))]
     if view.before is not None:
         layers.insert(0, Layer("before", to_uri(encode_labels(view.before[box], ids, size))))
