@@ -22,8 +22,12 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 YELLOW = "#F0E442"
-HUES = (style.ORANGE, style.GREEN, style.PURPLE, style.BLUE, YELLOW, style.SKY, style.VERMILLION)
-"""Colours of the classes by their place. Those that stand for a change as well come last, so that few stores need them."""
+HUES = (style.ORANGE, style.BLUE, style.GREEN, style.PURPLE, YELLOW, style.SKY, style.VERMILLION)
+"""Colours of the classes by their place.
+
+The first two differ from each other and from the grey of an image for colour-blind readers, too; those that also stand for a change
+come last, so that few stores need them.
+"""
 CHANGE_COLOURS = {ADDED: style.SKY, REMOVED: style.VERMILLION, RELABELLED: YELLOW}
 LEGEND = tuple(zip(("added", "removed", "relabelled"), CHANGE_COLOURS.values(), strict=True))
 """What the colours of a difference mean, in words."""

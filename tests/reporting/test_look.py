@@ -17,6 +17,7 @@ from adelecli.reporting.overlays import LEGEND, PALETTE
 from adelecli.reporting.planes import fit_size, frame_region
 from adelecli.reporting.storepage import describe_store, list_colours
 from adelecli.reporting.summaries import CaseRow, summarise_store
+from adelecli.store.decisions import record_decision
 
 CHANGES = {colour for _, colour in LEGEND}
 
@@ -149,3 +150,17 @@ def test_a_run_has_no_columns_of_dashes(tmp_path: Path) -> None:
     assert "<th>pixels corrected</th>" in text
     assert "<th>label error</th>" not in text
     assert "known only where clean labels were given" in text
+
+
+def test_a_printed_page_is_no_wider_than_its_paper(tmp_path: Path) -> None:
+    """A4 less its margins is 703 pixels wide: no column is cut off, with decisions and with words as long as these."""
+    store = make_store(tmp_path, {"a_case_with_a_name_of_some_length_0001": 3, "b": 1})
+    record_decision(store, "b", "accept", part=None, actor="ada", note=None)
+    page = Path(adelecli.report(store.path, images=tmp_path / "images").path)
+    with open_tab(703, 900) as tab:
+        tab.page.goto(page.as_uri())
+        tab.page.emulate_media(media="print")
+        assert tab.page.evaluate("document.documentElement.scrollWidth") == 703
+        tables = tab.page.locator("table").evaluate_all("all => all.map((one) => one.getBoundingClientRect().right)")
+        assert len(tables) >= 5
+        assert max(tables) <= 703
