@@ -116,15 +116,14 @@
     $("place").textContent = `${index + 1} of ${plane.counts.length}`;
     const count = plane.counts[index];
     $("changed").textContent = `${count ? count.toLocaleString("en") : "no"} ${here.unit === "px" ? "pixel" : "voxel"}${count === 1 ? "" : "s"}`;
-    drawStrip(); drawLegend();
+    drawStrip();
     const name = key(index);
     try {
       const slice = await fetchSlice(index);
       if (name !== key(index)) return;     // another slice was asked for in the meantime
       $("image").hidden = !slice.image;
       if (slice.image) $("image").src = slice.image;
-      size = slice;
-      place();
+      if (slice.width !== size.width || slice.height !== size.height) { size = slice; place(); }
       const shown = slice[layer] ?? slice.after;
       $("labels").src = shown;
       $("labels").alt = `${here.id}, ${plane.name} slice ${index + 1}: ${layer}`;
@@ -140,11 +139,13 @@
     press("planes", here.planes.map((one) => one.name), plane.name, choosePlane);
     press("layers", ["before", "after", "difference"], layer, chooseLayer);
     ["l", "r", "t", "b"].forEach((side, at) => { document.querySelector(`.side.${side}`).textContent = plane.sides[at]; });
+    drawLegend(); place();
     showSlice(plane.start);
   };
   const chooseLayer = (name) => {
     layer = wanted = name;
     press("layers", ["before", "after", "difference"], layer, chooseLayer);
+    drawLegend();
     showSlice(index);
   };
   const press = (id, names, pressed, act) => {
