@@ -22,13 +22,36 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 YELLOW = "#F0E442"
-PALETTE = (style.ORANGE, style.SKY, style.GREEN, YELLOW, style.PURPLE, style.BLUE, style.VERMILLION)
-"""Colours of the classes by their place; with more classes they repeat."""
+HUES = (style.ORANGE, style.BLUE, style.GREEN, style.PURPLE, YELLOW, style.SKY, style.VERMILLION)
+"""Colours of the classes by their place.
+
+The first two differ from each other and from the grey of an image for colour-blind readers, too; those that also stand for a change
+come last, so that few stores need them.
+"""
 CHANGE_COLOURS = {ADDED: style.SKY, REMOVED: style.VERMILLION, RELABELLED: YELLOW}
 LEGEND = tuple(zip(("added", "removed", "relabelled"), CHANGE_COLOURS.values(), strict=True))
 """What the colours of a difference mean, in words."""
 FILL, LINE = 70, 255
 """Opacity of an area and of its outline, 0..255."""
+
+
+def split_colour(colour: str) -> tuple[int, int, int]:
+    """Red, green and blue, 0..255, of ``#RRGGBB``."""
+    return int(colour[1:3], 16), int(colour[3:5], 16), int(colour[5:7], 16)
+
+
+def mix_colours(one: str, other: str) -> str:
+    """The colour half way between two.
+
+    >>> mix_colours("#E69F00", "#FFFFFF")
+    '#F2CF7F'
+    """
+    pairs = zip(split_colour(one), split_colour(other), strict=True)
+    return "#" + "".join(f"{sum(pair) // 2:02X}" for pair in pairs)
+
+
+PALETTE = (*HUES, *(mix_colours(hue, "#FFFFFF") for hue in HUES), *(mix_colours(hue, "#000000") for hue in HUES))
+"""The hues, the same lighter, the same darker; with still more classes they repeat."""
 
 
 def find_window(values: NDArray[Any]) -> tuple[float, float]:
@@ -57,7 +80,7 @@ def encode_labels(labels: NDArray[Any], ids: Sequence[int], size: tuple[int, int
     edge = _find_outline(large)
     index = np.where(large == 0, 0, 2 * large - 1 + edge).astype(np.uint8)
     colours, opacity = [(0, 0, 0)], [0]
-    for colour in PALETTE:
+    for colour in PALETTE[: len(ids)]:  # the fewer colours, the fewer bits a pixel takes
         colours += [split_colour(colour)] * 2
         opacity += [FILL, LINE]
     return _encode_indexed(index, colours, opacity)
@@ -102,11 +125,6 @@ def _find_outline(array: NDArray[Any]) -> NDArray[np.bool_]:
     around = (padded[:-2, 1:-1], padded[2:, 1:-1], padded[1:-1, :-2], padded[1:-1, 2:])
     differs = np.logical_or.reduce([part != middle for part in around])
     return np.asarray(differs & (array != 0))
-
-
-def split_colour(colour: str) -> tuple[int, int, int]:
-    """Red, green and blue, 0..255, of ``#RRGGBB``."""
-    return int(colour[1:3], 16), int(colour[3:5], 16), int(colour[5:7], 16)
 
 
 def _encode_indexed(index: NDArray[np.uint8], colours: Sequence[tuple[int, int, int]], opacity: Sequence[int]) -> bytes:

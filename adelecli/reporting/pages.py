@@ -91,10 +91,10 @@ def open_templates() -> Environment:
 def format_share(value: float | None, signed: bool = False) -> str:  # a template's filter
     """A share in percent; a dash where it was not measured.
 
-    >>> format_share(0.1234), format_share(None)
-    ('12.3 %', '–')
+    >>> format_share(0.1234), format_share(None), format_share(-0.05, signed=True)
+    ('12.3 %', '–', '−5.0 %')
     """
-    return "–" if value is None else f"{100 * value:{'+' if signed else ''}.1f} %"
+    return "–" if value is None else f"{100 * value:{'+' if signed else ''}.1f} %".replace("-", "\N{MINUS SIGN}")
 
 
 def format_amount(value: float | None) -> str:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 LEAST_MARGIN = 10
-"""Pixels of surroundings that a cut-out keeps on each side at least: an outline is judged by what it should have followed."""
+"""Surroundings that a cut-out keeps on each side at least, in pixels of the finer side: an outline is judged by what it should follow."""
 
 
 @dataclass(frozen=True)
@@ -70,15 +70,18 @@ def choose_slice(changed: NDArray[np.bool_], foreground: NDArray[np.bool_] | Non
     return int(changed.shape[axis]) // 2
 
 
-def frame_region(mask: NDArray[np.bool_], *, share: float = 0.35) -> Box:
-    """The rows and columns of a picture around ``mask`` ``[H, W]``, with a margin of ``share`` of its size; all where it is empty."""
+def frame_region(mask: NDArray[np.bool_], pixel: tuple[float, float], *, share: float = 0.35) -> Box:
+    """The rows and columns of a picture around ``mask`` ``[H, W]``, with a margin of ``share`` of its size; all where it is empty.
+
+    ``pixel``: height and width of a pixel in millimetres, so that thick slices get no more surroundings than thin ones.
+    """
     ranges = []
     for at in (0, 1):
         held = np.flatnonzero(mask.any(axis=1 - at))
         if not held.size:
             return slice(0, mask.shape[0]), slice(0, mask.shape[1])
         first, last = int(held[0]), int(held[-1]) + 1
-        margin = max(LEAST_MARGIN, round(share * (last - first)))
+        margin = max(round(LEAST_MARGIN * min(pixel) / pixel[at]), round(share * (last - first)), 1)
         ranges.append(slice(max(0, first - margin), min(mask.shape[at], last + margin)))
     return ranges[0], ranges[1]
 

@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 
+LOSSES = {"ce": "cross-entropy", "dice": "Dice", "consistency": "consistency between scales"}
+"""Terms of the loss as a reader is told them."""
+
+
 class Thresholds(Protocol):
     """The onset criterion as a run's settings hold it; see ``dynamics.Criterion``."""
 
@@ -173,7 +177,8 @@ def draw_losses(path: Path, history: Sequence[Mapping[str, Any]]) -> Path:
         colours = (style.BLUE, style.ORANGE, style.GREEN, style.PURPLE)
         names = [name for name in history[0]["losses"] if name != "skipped"]
         for name, colour in zip(names, colours, strict=False):
-            left.plot(epochs, [record["losses"].get(name, math.nan) for record in history], color=colour, label=name)
+            values = [record["losses"].get(name, math.nan) for record in history]
+            left.plot(epochs, values, color=colour, label=LOSSES.get(name, name))
         left.set_title("loss")
         left.set_ylim(bottom=0)
         for key, label, colour in (("student", "network", style.SKY), ("teacher", "moving average", style.BLUE)):

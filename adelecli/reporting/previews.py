@@ -5,7 +5,7 @@ The slice of each plane is the one in which most voxels changed, cut out around 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -61,22 +61,29 @@ def draw_previews(viewer: Viewer, ids: Sequence[int], side: int = SIDE, planes: 
     changed = np.zeros(after.shape, bool)
     if viewer.has_before:
         changed = geometry.to_canonical(store.read(viewer.case, "original")) != after
+    draw = _draw_plane if changed.any() else _draw_unchanged
     return tuple(
-        _draw_plane(viewer, plane, choose_slice(changed, after > 0, plane.axis), ids, side)
-        for plane in viewer.planes[:planes]
+        draw(viewer, plane, choose_slice(changed, after > 0, plane.axis), ids, side) for plane in viewer.planes[:planes]
     )
 
 
 def _draw_plane(viewer: Viewer, plane: Plane, index: int, ids: Sequence[int], side: int) -> Preview:
     view = viewer.view(plane, index)
-    box = frame_region(_find_foreground(view, ids))
-    size = fit_size(view.after[box].shape, viewer.pixel_size(plane), side)
+    pixel = viewer.pixel_size(plane)
+    box = frame_region(_find_foreground(view, ids), pixel)
+    size = fit_size(view.after[box].shape, pixel, side)
     layers = [Layer("after", to_uri(encode_labels(view.after[box], ids, size)))]
     if view.before is not None:
         layers.insert(0, Layer("before", to_uri(encode_labels(view.before[box], ids, size))))
         layers.append(Layer("difference", to_uri(encode_changes(view.changes[box], size))))
     image = None if view.image is None else to_uri(encode_image(view.image[box], size))
     return Preview(plane, index, viewer.count_slices(plane), size[1], size[0], image, tuple(layers))
+
+
+def _draw_unchanged(viewer: Viewer, plane: Plane, index: int, ids: Sequence[int], side: int) -> Preview:
+    """One picture, where before and after are the same and a difference is empty."""
+    drawn = _draw_plane(viewer, plane, index, ids, side)
+    return replace(drawn, layers=(replace(drawn.layers[0], name="labels"),))
 
 
 def _find_foreground(view: View, ids: Sequence[int]) -> NDArray[np.bool_]:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from adelecli.errors import AdeleError, InputError
-from adelecli.reporting.overlays import to_uri
+from adelecli.reporting.overlays import LEGEND, pick_colour, to_uri
 from adelecli.reporting.pictures import Viewer
 from adelecli.reporting.previews import draw_previews
 from adelecli.reporting.storepage import flatten_record
@@ -44,6 +44,7 @@ def describe_run(place: Path) -> dict[str, Any]:
     history = read_history(place)
     state, run, plan = (_read_object(place / f"{name}.json") for name in ("state", "run", "plan"))
     names = _find_names(plan, len(history[0]["curve"]) if history else 1)
+    rows = [_describe_epoch(record) for record in history]
     return {
         "title": place.resolve().name,
         "finished": bool(state.get("finished")),
@@ -51,7 +52,11 @@ def describe_run(place: Path) -> dict[str, Any]:
         "epochs": len(history),
         "minutes": sum(record.get("seconds") or 0.0 for record in history) / 60,
         "classes": _describe_classes(history, names),
-        "epoch_rows": [_describe_epoch(record) for record in history],
+        "epoch_rows": rows,
+        "epoch_columns": {
+            name: any(row[name] is not None for row in rows) for name in ("changed", "error", "broken_per_fixed")
+        },
+        "legend": LEGEND,
         "figures": _draw_figures(history, names),
         "samples": _draw_samples(place / "labels.zarr", _find_sources(plan)),
         "provenance": flatten_record(run),
@@ -122,6 +127,7 @@ def _describe_classes(history: Sequence[Mapping[str, Any]], names: Sequence[str]
     return [
         {
             "name": names[place],
+            "colour": pick_colour(place - 1),
             "iou": last["curve"][place],
             "onset": onsets[place],
             "validation": None if not scores else scores[place],

@@ -142,6 +142,15 @@ def summarise_store(store: Store, watch: Callable[[int, int], None] | None = Non
     )
 
 
+def explain_status(row: CaseRow, *, trusted: bool = False) -> str:
+    """How the figures of a case are to be read whose labels are not those of its correction; empty where they are."""
+    if row.status == "quarantined":
+        return "The refused correction was not stored; the original labels are shown. The figures are those of the correction."
+    if row.status == "reverted":
+        return "The original labels are back. The figures are those of the correction that was taken back."
+    return "Trusted: its labels never change." if trusted else ""
+
+
 def _group_decisions(store: Store) -> dict[str, tuple[Decision, ...]]:
     """The last words about each case: that about the whole of it first, then by class."""
     groups: dict[str, list[Decision]] = {}

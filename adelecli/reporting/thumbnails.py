@@ -83,8 +83,9 @@ def draw_thumbnail(viewer: Viewer, ids: Sequence[int], side: int = SIDE) -> Thum
     before, after = (geometry.to_canonical(store.read(viewer.case, name)) for name in ("original", viewer.after_name))
     view = viewer.view(plane, choose_slice(before != after, after > 0, plane.axis))
     assert view.before is not None  # the case has them
-    box = frame_region(np.isin(view.before, ids) | np.isin(view.after, ids))
-    height, width = fit_size(view.after[box].shape, viewer.pixel_size(plane), side)
+    pixel = viewer.pixel_size(plane)
+    box = frame_region(np.isin(view.before, ids) | np.isin(view.after, ids), pixel)
+    height, width = fit_size(view.after[box].shape, pixel, side)
     size = (height + height % 2, width)
     ground = _draw_ground(view, box, size)
     colours = {number: pick_colour(place) for place, number in enumerate(ids)}

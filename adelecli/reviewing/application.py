@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 FILES = {
     "/": ("review.html", "text/html"),
     "/review.js": ("review.js", "text/javascript"),
+    "/picture.js": ("picture.js", "text/javascript"),
     "/review.css": ("review.css", "text/css"),
 }
 

@@ -1,6 +1,12 @@
 "use strict";
 // Sorting, filtering and keys of a report. Everything is readable without it.
 (() => {
+  const enlarge = (rows) => {
+    const large = [...rows].some((row) => !row.classList.contains("large"));
+    for (const row of rows) row.classList.toggle("large", large);
+  };
+  addEventListener("click", (event) => { const row = event.target.closest(".row"); if (row) enlarge([row]); });
+
   const table = document.querySelector("table.queue");
   if (!table) return;
   const body = table.tBodies[0];
@@ -70,6 +76,7 @@
     if (event.key === "j") go(1);
     else if (event.key === "k") go(-1);
     else if (event.key === "/") search.focus();
+    else if (event.key === "z" && here) enlarge(here.querySelectorAll(".row"));
     else if (event.key === "t") scrollTo(0, 0);
     else return;
     event.preventDefault();

@@ -4,7 +4,11 @@
   const $ = (id) => document.getElementById(id);
   const AHEAD = 3;      // slices asked for on each side of the one that is shown
   const KEPT = 120;     // slices kept in memory
+  const MOST = 6;       // reasons that are told of a case
+  const FEW = 12;       // classes whose colours are told below the picture; all are told beside the decision
+  const CHANGES = ["added", "removed", "relabelled"];
   let cases = [], here = null, plane = null, index = 0, layer = "difference", target = "";
+  let wanted = layer;              // the layer that was chosen; a case in which nothing changed has no difference to show
   let opening = null;              // the case that was asked for and is not shown yet
   let decided = Promise.resolve(); // decisions are sent one after the other, in the order of the keys
   const drawn = new Map();
@@ -17,44 +21,42 @@
   };
   const bind = (text) => text.replaceAll(" %", "\u00a0%"); // no line begins with a percent sign
   const say = (text) => { $("said").textContent = text; };
+  const make = (kind, given, ...parts) => { const one = Object.assign(document.createElement(kind), given); one.append(...parts); return one; };
 
   // ---- the queue
   const listQueue = () => {
     const words = $("search").value.toLowerCase().split(/\s+/).filter(Boolean);
     $("queue").replaceChildren(...cases.filter((one) => {
+      if ($("undecided").checked && one.word) return false;
       const text = `${one.id} ${one.status} ${one.word} ${one.reasons.join(" ")}`.toLowerCase();
       return words.every((word) => text.includes(word));
     }).map((one) => {
-      const item = document.createElement("li");
-      const button = document.createElement("button");
-      button.type = "button";
+      const button = make("button", { type: "button" },
+        make("span", { className: "id" }, `${one.rank ?? "–"}  ${one.id} `),
+        make("span", { className: `badge ${one.word}` }, one.word),
+        make("span", { className: "why" }, bind(one.reasons.join("; "))));
       button.dataset.id = one.id;
+      button.onclick = () => openCase(one.id);
       button.setAttribute("aria-current", String(one.id === here?.id));
-      const id = Object.assign(document.createElement("span"), { className: "id", textContent: `${one.rank ?? "–"}  ${one.id} ` });
-      const word = Object.assign(document.createElement("span"), { className: `badge ${one.word}`, textContent: one.word });
-      const why = Object.assign(document.createElement("span"), { className: "why", textContent: bind(one.reasons.join("; ")) });
-      button.append(id, word, why);
-      button.addEventListener("click", () => openCase(one.id));
-      item.append(button);
-      return item;
+      return make("li", {}, button);
     }));
     const done = cases.filter((one) => one.word).length;
     $("tally").textContent = `${done} of ${cases.length} cases decided`;
   };
 
   // ---- one case
-  const openCase = async (id) => {
+  const openCase = async (id, remember = "pushState") => {
     opening = id;
     try {
       const described = await ask(`/api/cases/${encodeURIComponent(id)}`);
       if (opening !== id) return;          // another case was asked for in the meantime
       opening = null;
+      if (remember) history[remember](null, "", `#${encodeURIComponent(id)}`); // the back button leads to the case before
       show(described);
       target = "";
-      plane = here.planes[0];
-      index = plane.start;
+      layer = here.planes[0].counts.some(Boolean) ? wanted : "after";
       drawn.clear();
-      listTargets(); choosePlane(plane.name); listQueue(); say("");
+      listTargets(); choosePlane(plane?.name); listQueue(); say("");
       document.querySelector('#queue [aria-current="true"]')?.scrollIntoView({ block: "nearest" });
     } catch (error) {
       if (opening === id) opening = null;
@@ -66,24 +68,34 @@
     $("name").textContent = here.id;
     $("state").textContent = here.word || here.status;
     $("state").className = `badge ${here.word}`;
-    $("why").textContent = bind(here.reasons.join("; "));
+    $("why").textContent = bind(here.reasons.slice(0, MOST).join("; "));
+    if (here.reasons.length > MOST) $("why").append(`; and ${here.reasons.length - MOST} more`);
+    Object.assign($("about"), { textContent: here.about, hidden: !here.about });
   };
   const listTargets = () => {
     const entries = [{ name: "", text: "the whole case", word: here.word }, ...here.classes.map((one) => ({ ...one, text: one.name }))];
     $("targets").replaceChildren(...entries.map((one) => {
-      const label = document.createElement("label");
-      const radio = Object.assign(document.createElement("input"), { type: "radio", name: "target", value: one.name, checked: one.name === target });
-      radio.addEventListener("change", () => { target = one.name; });
-      const swatch = document.createElement("span");
-      if (one.colour) { swatch.className = "swatch"; swatch.style.background = one.colour; }
-      const word = Object.assign(document.createElement("span"), { className: `badge ${one.word}`, textContent: one.word });
-      label.append(radio, swatch, one.text, word);
+      const radio = make("input", { type: "radio", name: "target", value: one.name, checked: one.name === target });
+      radio.onchange = () => { target = one.name; tellTarget(); };
+      const label = make("label", {}, radio, colour(one.colour), one.text, make("span", { className: `badge ${one.word}` }, one.word));
       if (one.before !== undefined) {
-        const counts = `${one.before.toLocaleString("en")} → ${one.after.toLocaleString("en")} voxels`;
-        label.append(Object.assign(document.createElement("span"), { className: "counts", textContent: counts }));
+        const [before, after] = [one.before, one.after].map((size) => Math.round(size).toLocaleString("en"));
+        label.append(make("span", { className: "counts" }, `${before} → ${after} ${here.unit}`));
       }
       return label;
     }));
+    tellTarget();
+  };
+  const tellTarget = () => { $("target").textContent = `${here.id}: ${target || "the whole case"}`; };
+  const colour = (value) => {
+    const swatch = make("span", { className: value ? "swatch" : "" });
+    if (value) swatch.style.background = value;
+    return swatch;
+  };
+  const drawLegend = () => {
+    const changes = CHANGES.map((what) => [make("span", { className: `swatch ${what}` }), what]);
+    const classes = here.classes.length > FEW ? [["colours: beside the decision"]] : here.classes.map((one) => [colour(one.colour), one.name]);
+    $("legend").replaceChildren(...(layer === "difference" ? changes : classes).map((parts) => make("li", {}, ...parts)));
   };
 
   // ---- one slice
@@ -102,12 +114,16 @@
     index = Math.min(Math.max(at, 0), plane.counts.length - 1);
     $("slice").value = index;
     $("place").textContent = `${index + 1} of ${plane.counts.length}`;
+    const count = plane.counts[index];
+    $("changed").textContent = `${count ? count.toLocaleString("en") : "no"} ${here.unit === "px" ? "pixel" : "voxel"}${count === 1 ? "" : "s"}`;
+    drawStrip();
     const name = key(index);
     try {
       const slice = await fetchSlice(index);
       if (name !== key(index)) return;     // another slice was asked for in the meantime
       $("image").hidden = !slice.image;
       if (slice.image) $("image").src = slice.image;
+      if (slice.width !== size.width || slice.height !== size.height) { size = slice; place(); }
       const shown = slice[layer] ?? slice.after;
       $("labels").src = shown;
       $("labels").alt = `${here.id}, ${plane.name} slice ${index + 1}: ${layer}`;
@@ -123,36 +139,40 @@
     press("planes", here.planes.map((one) => one.name), plane.name, choosePlane);
     press("layers", ["before", "after", "difference"], layer, chooseLayer);
     ["l", "r", "t", "b"].forEach((side, at) => { document.querySelector(`.side.${side}`).textContent = plane.sides[at]; });
-    drawStrip();
+    drawLegend(); place();
     showSlice(plane.start);
   };
   const chooseLayer = (name) => {
-    layer = name;
+    layer = wanted = name;
     press("layers", ["before", "after", "difference"], layer, chooseLayer);
+    drawLegend();
     showSlice(index);
   };
   const press = (id, names, pressed, act) => {
     $(id).replaceChildren(...names.map((name) => {
-      const button = Object.assign(document.createElement("button"), { type: "button", textContent: name });
+      const button = make("button", { type: "button", onclick: () => act(name) }, name);
       button.setAttribute("aria-pressed", String(name === pressed));
-      button.addEventListener("click", () => act(name));
       return button;
     }));
   };
-  const drawStrip = () => {
-    const canvas = $("strip"), most = Math.max(...plane.counts, 1);
-    canvas.width = canvas.clientWidth || 600;
-    const pen = canvas.getContext("2d"), width = canvas.width / plane.counts.length;
-    pen.fillStyle = getComputedStyle(document.documentElement).getPropertyValue("--accent");
-    plane.counts.forEach((count, at) => {
-      const height = count ? Math.max(2, 18 * count / most) : 0;
-      pen.fillRect(at * width, 18 - height, Math.max(1, width - 1), height);
-    });
+  const drawStrip = () => picture.drawStrip($("strip"), plane.counts, index);
+
+  // ---- how the picture lies on the stage, and how bright it is
+  let size = { width: 1, height: 1 }, near = false, contrast = 1, light = 1;
+  const place = () => {
+    picture.place($("stage"), $("film"), $("labels"), size, plane.box, near);
+    $("zoom").setAttribute("aria-pressed", String(near));
+  };
+  const zoom = () => { near = !near; place(); };
+  const setGrey = (sharp, bright) => {
+    contrast = Math.min(Math.max(sharp, 0.5), 8);
+    light = Math.min(Math.max(bright, 0.2), 4);
+    $("grey").hidden = contrast === 1 && light === 1;
+    $("image").style.filter = $("grey").hidden ? "" : `brightness(${light}) contrast(${contrast})`;
   };
 
   // ---- decisions
   const decide = (word) => {
-    if (!here) return;
     if (opening !== null) { say(`${opening} is being opened; nothing was decided`); return; } // the key was meant for what comes
     const wish = { case: here.id, word, part: target || null, note: $("note").value || null };
     $("note").value = "";
@@ -177,28 +197,59 @@
     show(described);
     drawn.clear();
     plane = here.planes.find((one) => one.name === plane.name);
-    drawStrip(); listTargets(); showSlice(index);
+    listTargets(); showSlice(index);
   };
-  for (const button of document.querySelectorAll("[data-word]")) button.addEventListener("click", () => decide(button.dataset.word));
+  const lookAgain = async () => { // another tab, or another program, may have decided in the meantime
+    if (document.hidden || !here) return;
+    try {
+      cases = (await ask("/api/queue")).cases;
+      const described = await ask(`/api/cases/${encodeURIComponent(here.id)}`);
+      if (described.id === here.id && opening === null) showAgain(described);
+      listQueue();
+    } catch (error) { say(error.message); }
+  };
+  document.addEventListener("visibilitychange", lookAgain);
+  for (const button of document.querySelectorAll("[data-word]")) button.addEventListener("click", () => { if (here) decide(button.dataset.word); });
 
   // ---- hands
-  const setOverlay = () => {
-    $("labels").style.opacity = $("overlay").checked ? $("opacity").value / 100 : 0;
-  };
+  const setOverlay = () => { $("labels").style.opacity = $("overlay").checked ? $("opacity").value / 100 : 0; };
   $("overlay").addEventListener("change", setOverlay);
   $("opacity").addEventListener("input", setOverlay);
   $("slice").addEventListener("input", () => showSlice(Number($("slice").value)));
   $("strip").addEventListener("click", (event) => showSlice(Math.floor(event.offsetX / $("strip").clientWidth * plane.counts.length)));
-  $("stage").addEventListener("wheel", (event) => { event.preventDefault(); showSlice(index + Math.sign(event.deltaY)); }, { passive: false });
+  let rolled = 0; // a wheel turns by notches, a touchpad by many small steps
+  $("stage").addEventListener("wheel", (event) => {
+    if (event.ctrlKey || !here) return;
+    event.preventDefault();
+    rolled = Math.sign(rolled) === Math.sign(event.deltaY) ? rolled + event.deltaY : event.deltaY;
+    if (event.deltaMode || Math.abs(rolled) >= 50) { showSlice(index + Math.sign(rolled)); rolled = 0; }
+  }, { passive: false });
+  $("stage").addEventListener("pointermove", (event) => {
+    if (event.buttons === 1 && event.pointerType === "mouse") setGrey(contrast * 1.01 ** event.movementX, light * 1.01 ** -event.movementY);
+  });
+  $("zoom").addEventListener("click", zoom);
+  $("grey").addEventListener("click", () => setGrey(1, 1));
   $("search").addEventListener("input", listQueue);
+  $("undecided").addEventListener("change", listQueue);
+  new ResizeObserver(() => { if (plane) { place(); drawStrip(); } }).observe($("stage"));
+  // What the mouse has set must not keep the arrow keys from the slices.
+  for (const id of ["slice", "opacity", "targets"]) $(id).addEventListener("click", (event) => { if (event.detail) $("stage").focus({ preventScroll: true }); });
+  addEventListener("popstate", () => { if (cases.length && readMark() !== here?.id) openCase(readMark(), null); });
+  const readMark = () => (cases.find((one) => `#${encodeURIComponent(one.id)}` === location.hash) ?? cases[0]).id;
 
   const step = (by) => {
     const shown = [...document.querySelectorAll("#queue button")].map((one) => one.dataset.id);
     const at = Math.min(Math.max(shown.indexOf(opening ?? here?.id) + by, 0), shown.length - 1);
     if (shown.length) openCase(shown[at]);
   };
+  const goOn = () => {
+    const at = cases.findIndex((one) => one.id === (opening ?? here.id));
+    const next = [...cases.slice(at + 1), ...cases.slice(0, at)].find((one) => !one.word);
+    if (next) openCase(next.id); else say("no other case is undecided");
+  };
   const cycle = (names, now) => names[(names.indexOf(now) + 1) % names.length];
   const keys = {
+    n: goOn, z: zoom, ",": () => setGrey(contrast / 1.25, light), ".": () => setGrey(contrast * 1.25, light),
     j: () => step(1), k: () => step(-1), m: () => showSlice(plane.start),
     ArrowUp: () => showSlice(index + 1), ArrowDown: () => showSlice(index - 1),
     PageUp: () => showSlice(index + 10), PageDown: () => showSlice(index - 10),
@@ -212,9 +263,9 @@
     "/": () => $("search").focus(),
   };
   addEventListener("keydown", (event) => {
-    if (event.ctrlKey || event.metaKey || event.altKey || event.repeat && "aerucjk".includes(event.key)) return;
+    if (event.ctrlKey || event.metaKey || event.altKey || event.repeat && "aerucjkn".includes(event.key)) return;
     if (event.target.matches("input[type=search], #note")) { if (event.key === "Escape") event.target.blur(); return; }
-    if (event.target.matches("input[type=range]") && event.key.startsWith("Arrow")) return;
+    if (event.target.matches("input[type=range], input[type=radio]") && event.key.startsWith("Arrow")) return;
     if (!keys[event.key] || (!here && event.key !== "/")) return;
     event.preventDefault();
     keys[event.key]();
@@ -227,7 +278,8 @@
       $("store").textContent = `Review of ${told.store}`;
       document.title = `${told.store} – review – adele`;
       setOverlay(); listQueue();
-      if (cases.length) await openCase(cases[0].id);
+      if (!cases.length) say("this store has no case to review");
+      else await openCase(location.hash ? readMark() : (cases.find((one) => !one.word) ?? cases[0]).id, "replaceState");
     } catch (error) { say(error.message); }
   })();
 })();
