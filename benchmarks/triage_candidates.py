@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from scipy import ndimage
 
-from adelecli.labels.surface import average_surface_distance
+from adelecli.labels.surface import measure_surfaces
 from adelecli.labels.triage import count_gap_edges, find_gaps
 
 FAR_AWAY = 20.0
@@ -44,7 +44,7 @@ def measure_candidates(given: Any, answer: Answer, memorised: list[int]) -> dict
     for index in classes:
         ours, theirs = given == index, answer.label == index
         if ours.any() or theirs.any():
-            shifts.append(min(average_surface_distance(ours, theirs, answer.spacing), FAR_AWAY))
+            shifts.append(min(measure_surfaces(ours, theirs, answer.spacing).average, FAR_AWAY))
         parts += abs(ndimage.label(ours)[1] - ndimage.label(theirs)[1])
         flips += ours.any() != theirs.any()
     own = np.take_along_axis(answer.probabilities, given[None], 0)[0].astype(np.float64)
