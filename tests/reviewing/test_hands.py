@@ -162,6 +162,24 @@ def test_a_review_that_begins_again_opens_at_the_first_undecided_case(store: Sto
         assert tab.page.locator("#queue .id").all_inner_texts() == ["2 c", "3 a"]
 
 
+def test_no_slice_stands_below_the_number_of_another(guard: Guard) -> None:
+    """Where a slice cannot be had, the picture before it is not left in its place; one that comes brings the picture back."""
+    with open_tab() as tab:
+        page = tab.page
+        begin(page, guard)
+        page.wait_for_load_state("networkidle")
+        page.route("**/api/cases/b/axial/7", lambda route: route.abort())
+        for number in range(2, 7):
+            page.keyboard.press("ArrowUp")
+            page.wait_for_selector(f'#stage[data-shown^="b/axial/{number}/"]')
+        page.keyboard.press("ArrowUp")
+        page.wait_for_selector("#film", state="hidden")
+        assert page.locator("#place").inner_text() == "8 of 8"
+        page.keyboard.press("ArrowDown")
+        page.wait_for_selector("#film", state="visible")
+        assert page.locator("#place").inner_text() == "7 of 8"
+
+
 def test_what_was_decided_elsewhere_is_seen_when_the_tab_is_looked_at_again(
     guard: Guard, real: Desk, store: Store
 ) -> None:

@@ -121,6 +121,7 @@
     try {
       const slice = await fetchSlice(index);
       if (name !== key(index)) return;     // another slice was asked for in the meantime
+      $("film").hidden = false;
       $("image").hidden = !slice.image;
       if (slice.image) $("image").src = slice.image;
       if (slice.width !== size.width || slice.height !== size.height) { size = slice; place(); }
@@ -130,8 +131,11 @@
       $("stage").dataset.shown = `${name}/${layer}`;
       for (let step = 1; step <= AHEAD; step++)
         for (const next of [index + step, index - step])
-          if (next >= 0 && next < plane.counts.length) fetchSlice(next);
-    } catch (error) { say(error.message); }
+          if (next >= 0 && next < plane.counts.length) fetchSlice(next).catch(() => {}); // it is told when it is wanted
+    } catch (error) {
+      if (name === key(index)) $("film").hidden = true; // no other slice may stand below this number
+      say(error.message);
+    }
   };
   const choosePlane = (name) => {
     plane = here.planes.find((one) => one.name === name) ?? here.planes[0];
