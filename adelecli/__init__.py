@@ -23,8 +23,8 @@ from adelecli.errors import (
     InputError,
     ModelError,
     OutputError,
-    find_refusal,
 )
+from adelecli.importing import import_extra
 from adelecli.progress import Progress
 from adelecli.version import __version__
 
@@ -130,16 +130,7 @@ if not TYPE_CHECKING:  # with it in sight a checker would take any misspelt name
         home = _HOME_OF.get(name)
         if home is None:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        from importlib import import_module
-
-        try:
-            module = import_module(home)
-        except ModuleNotFoundError as error:  # of a library that an extra brings: told like any other refusal
-            refusal = find_refusal(error)
-            if refusal is None:
-                raise
-            raise refusal from error
-        value: object = getattr(module, name)
+        value: object = getattr(import_extra(home), name)
         globals()[name] = value
         return value
 

@@ -17,7 +17,18 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "adelecli"
 FILES = sorted(PACKAGE.rglob("*.py"))
 
-LEAVES = {"caseids", "errors", "flow", "keywords", "processes", "progress", "replacement", "scratch", "version"}
+LEAVES = {
+    "caseids",
+    "errors",
+    "flow",
+    "importing",
+    "keywords",
+    "processes",
+    "progress",
+    "replacement",
+    "scratch",
+    "version",
+}
 PURE = {"labels", "dynamics"}
 EDGES = {"runtime", "store", "volumes"}
 PUBLIC = "the public API"  # adelecli/__init__.py, as in `import adelecli`
@@ -44,6 +55,7 @@ ARROWS = {
     "dynamics": {"errors"},
     "caseids": {"errors"},
     "keywords": {"errors"},
+    "importing": {"errors"},
     "replacement": {"errors"},
     "scratch": {"errors"},
     "flow": set(),

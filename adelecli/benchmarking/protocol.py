@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, Unpack
 
 import msgspec
 
-import adelecli
 from adelecli.benchmarking.crew import Board, perform_all
 from adelecli.benchmarking.dataset import DataSet, Stage, make_stage, open_data, pool_ceiling
 from adelecli.benchmarking.measures import average_known
@@ -24,6 +23,7 @@ from adelecli.benchmarking.records import BenchResult, CeilingRecord, RunScore, 
 from adelecli.benchmarking.tables import average_curves, list_rows
 from adelecli.benchmarking.work import Task, read_result
 from adelecli.errors import ConfigError, OutputError
+from adelecli.importing import import_extra
 from adelecli.keywords import read_keywords
 from adelecli.pipeline.scores import drop_infinite
 from adelecli.progress import Callback, ignore_progress
@@ -98,7 +98,7 @@ def _open_folder(out: Path, data: DataSet) -> Path:
 
 
 def _find_device(request: str) -> str:
-    _ = adelecli.train  # a missing extra is told as a refusal
+    import_extra("adelecli.training.trainer")
     from adelecli.training.distribution import count_processes
     from adelecli.training.trainer import choose_device
 

@@ -7,13 +7,13 @@ import socket
 import threading
 from collections import Counter
 from contextlib import contextmanager, suppress
-from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
 
-from adelecli.errors import ConfigError, find_refusal
+from adelecli.errors import ConfigError
+from adelecli.importing import import_extra
 from adelecli.progress import Callback, Progress, ignore_progress
 from adelecli.store.collection import open_store
 from adelecli.store.decisions import read_decisions, settle_decisions
@@ -63,7 +63,8 @@ def review(
 
         write_decisions(Path(export), read_decisions(opened))
     else:
-        _find_server()
+        for library in ("uvicorn", "starlette"):  # before anything is opened
+            import_extra(library)
         _serve(opened, Path(images) if images is not None else None, _bind(port), browser=browser, progress=progress)
     return summarise_decisions(opened, None if export is None else str(export))
 
@@ -75,15 +76,6 @@ def summarise_decisions(store: Store, exported: str | None = None) -> Review:
     whole: Counter[str] = Counter(entry.word for (_, part), entry in settled.items() if part is None)
     parts: Counter[str] = Counter(entry.word for (_, part), entry in settled.items() if part is not None)
     return Review(str(store.path), len(entries), dict(whole), dict(parts), exported)
-
-
-def _find_server() -> None:
-    """ConfigError where the extra is not installed, before anything is opened."""
-    try:
-        import_module("uvicorn")
-        import_module("starlette")
-    except ModuleNotFoundError as error:
-        raise (find_refusal(error) or error) from None
 
 
 def _bind(port: int) -> socket.socket:

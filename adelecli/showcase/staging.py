@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, TypedDict, TypeVar, Unpack
 
 import msgspec
 
-import adelecli
 from adelecli.errors import ConfigError, OutputError
+from adelecli.importing import import_extra
 from adelecli.keywords import read_keywords
 from adelecli.progress import Callback, Progress, ignore_progress
 from adelecli.replacement import refuse_address
@@ -111,7 +111,8 @@ def demo(
     """
     chosen = _read_options(options)
     if not chosen.only_data:
-        _ = adelecli.train, adelecli.export  # a missing extra is told before a folder is left that refuses the next try
+        for home in ("trainer", "exporter"):  # before a folder is left that refuses the next try
+            import_extra(f"adelecli.training.{home}")
     folder = _open_folder(refuse_address(out))
     stage = _Stagehand(progress)
     if chosen.only_data:
